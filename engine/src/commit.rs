@@ -1,0 +1,414 @@
+//! How far the log has got, and waiting for it.
+//!
+//! Writes change the newest state at once, and answers are computed from it at once. What makes that safe is that no
+//! answer gets out before everything that it depends on is acknowledged: results are wrapped in [`Pending`], and the
+//! only way to them is through waiting. There are no callbacks and no per-write records of who waits: a waiter only
+//! has the sequence that it waits for.
+//!
+//! Three marks, each only growing, with `acknowledged <= written` and `durable <= written`:
+//! - `written`: the operating system has every record up to here;
+//! - `durable`: stable storage has every record up to here;
+//! - `acknowledged`: answers may depend on records up to here. At level durable that is `durable`; at level buffered it
+//!   is `written`, but never above the durable version ceiling, so that no answered version is ever given out again.
+//!
+//! Once the log has failed the marks stand still, for good: they move only under the lock under which the failure is
+//! set.
+
+use crate::error::{Error, Result};
+use crate::options::Durability;
+use crate::state::Values;
+use crate::store::Inner;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Acknowledged,
+    Durable,
+}
+
+/// How far the log has got.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    durability: Durability,
+    written: AtomicU64,
+    durable: AtomicU64,
+    durable_ceiling: AtomicU64,
+    acknowledged: AtomicU64,
+    waiters: Mutex<Waiters>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    acknowledged: BTreeMap<(u64, u64), Waker>,
+    durable: BTreeMap<(u64, u64), Waker>,
+    admission: Vec<Waker>,
+    next_ticket: u64,
+    failure: Option<Arc<str>>,
+    /// Somebody is syncing the log.
+    syncing: bool,
+    /// Threads that wait for their turn to sync, or for the sync that makes it needless.
+    blocked: usize,
+    /// How many waited for the last sync: that many are likely to come again at once.
+    last_group: usize,
+}
+
+impl Waiters {
+    /// How many wait for the next sync.
+    fn group(&self, durability: Durability) -> usize {
+        let awaiting = match durability {
+            Durability::Durable => self.acknowledged.len() + self.durable.len(),
+            Durability::Buffered => self.durable.len(),
+        };
+        self.blocked + awaiting
+    }
+
+    fn of(&mut self, mark: Mark) -> &mut BTreeMap<(u64, u64), Waker> {
+        match mark {
+            Mark::Acknowledged => &mut self.acknowledged,
+            Mark::Durable => &mut self.durable,
+        }
+    }
+}
+
+/// The right to sync the log. Only one thread has it at a time.
+#[derive(Debug)]
+pub(crate) struct SyncTurn<'p>(&'p Progress);
+
+impl Drop for SyncTurn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().syncing = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Progress {
+    /// Everything up to `sequence` is durable, and versions up to `ceiling` are reserved.
+    pub(crate) fn new(durability: Durability, sequence: u64, ceiling: u64) -> Progress {
+        Progress {
+            durability,
+            written: AtomicU64::new(sequence),
+            durable: AtomicU64::new(sequence),
+            durable_ceiling: AtomicU64::new(ceiling),
+            acknowledged: AtomicU64::new(sequence),
+            waiters: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire)
+    }
+
+    fn has_reached(&self, mark: Mark, sequence: u64) -> bool {
+        let reached = match mark {
+            Mark::Acknowledged => self.acknowledged(),
+            Mark::Durable => self.durable(),
+        };
+        reached >= sequence
+    }
+
+    /// Why the log failed, if it has.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        self.lock().failure.clone()
+    }
+
+    /// The operating system has everything up to `sequence`.
+    pub(crate) fn advance_written(&self, sequence: u64) {
+        self.advance(|_| {
+            self.written.fetch_max(sequence, Ordering::AcqRel);
+        });
+    }
+
+    /// Stable storage has everything up to `sequence`, and with it the announcement of `ceiling`.
+    pub(crate) fn advance_durable(&self, sequence: u64, ceiling: u64) {
+        self.advance(|waiters| {
+            waiters.last_group = waiters.group(self.durability);
+            self.durable.fetch_max(sequence, Ordering::AcqRel);
+            self.durable_ceiling.fetch_max(ceiling, Ordering::AcqRel);
+        });
+    }
+
+    /// Whether fewer wait for the next sync than waited for the last one.
+    pub(crate) fn is_gathering(&self) -> bool {
+        let waiters = self.lock();
+        waiters.group(self.durability) < waiters.last_group
+    }
+
+    fn advance(&self, mark: impl FnOnce(&mut Waiters)) {
+        let mut waiters = self.lock();
+        if waiters.failure.is_some() {
+            return;
+        }
+        mark(&mut waiters);
+        let acknowledged = match self.durability {
+            Durability::Durable => self.durable(),
+            // Up to whole frames: a failure takes back what is not acknowledged, and a frame is not divisible.
+            Durability::Buffered if self.written() <= self.durable_ceiling.load(Ordering::Acquire) => {
+                self.written()
+            }
+            Durability::Buffered => 0,
+        };
+        self.acknowledged.fetch_max(acknowledged, Ordering::AcqRel);
+        let mut woken = take_up_to(&mut waiters.acknowledged, self.acknowledged());
+        let mut durable = take_up_to(&mut waiters.durable, self.durable());
+        woken.append(&mut durable);
+        self.changed.notify_all();
+        drop(waiters);
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Whether acknowledgements stand still until the next sync has made a higher version ceiling durable.
+    pub(crate) fn needs_ceiling(&self) -> bool {
+        self.durability == Durability::Buffered && self.acknowledged() < self.written()
+    }
+
+    /// Stops everything: the marks stand still from here on. Returns false if that was so before.
+    pub(crate) fn fail(&self, cause: &str) -> bool {
+        let mut waiters = self.lock();
+        if waiters.failure.is_some() {
+            return false;
+        }
+        waiters.failure = Some(cause.into());
+        true
+    }
+
+    /// Wakes all who wait: to find that the log has failed, or that there is room again.
+    pub(crate) fn wake_all(&self) {
+        let mut waiters = self.lock();
+        let acknowledged = std::mem::take(&mut waiters.acknowledged);
+        let durable = std::mem::take(&mut waiters.durable);
+        let admission = std::mem::take(&mut waiters.admission);
+        self.changed.notify_all();
+        drop(waiters);
+        acknowledged.into_values().chain(durable.into_values()).chain(admission).for_each(Waker::wake);
+    }
+
+    /// Notes who waits for [`Admission`], once however often it is polled.
+    fn note_admission(&self, waker: &Waker) {
+        let mut waiters = self.lock();
+        if !waiters.admission.iter().any(|noted| noted.will_wake(waker)) {
+            waiters.admission.push(waker.clone());
+        }
+    }
+
+    /// Wakes those who wait for [`Admission`].
+    pub(crate) fn wake_admission(&self) {
+        let admission = std::mem::take(&mut self.lock().admission);
+        admission.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for one's turn to sync; `None` if `sequence` got durable, or the log failed, in the meantime.
+    pub(crate) fn sync_turn(&self, sequence: u64) -> Option<SyncTurn<'_>> {
+        let mut waiters = self.lock();
+        loop {
+            if self.durable() >= sequence || waiters.failure.is_some() {
+                return None;
+            }
+            if !waiters.syncing {
+                waiters.syncing = true;
+                return Some(SyncTurn(self));
+            }
+            waiters.blocked += 1;
+            waiters = self.changed.wait(waiters).unwrap_or_else(PoisonError::into_inner);
+            waiters.blocked -= 1;
+        }
+    }
+}
+
+fn take_up_to(waiters: &mut BTreeMap<(u64, u64), Waker>, sequence: u64) -> BTreeMap<(u64, u64), Waker> {
+    if waiters.first_key_value().is_none_or(|((first, _), _)| *first > sequence) {
+        return BTreeMap::new();
+    }
+    let later = waiters.split_off(&(sequence.saturating_add(1), 0));
+    std::mem::replace(waiters, later)
+}
+
+/// A result that may not be told before the log has got far enough: await it, or [wait](Pending::wait) for it.
+///
+/// Dropping it does not undo what was written.
+#[must_use = "nothing is acknowledged before this was awaited or waited for"]
+#[derive(Debug)]
+pub struct Pending<R> {
+    inner: Arc<Inner>,
+    result: Option<Result<R>>,
+    values: Option<Values>,
+    mark: Mark,
+    until: u64,
+    wrote: bool,
+    ticket: Option<u64>,
+}
+
+impl<R> Pending<R> {
+    pub(crate) fn new(inner: &Arc<Inner>, result: R, values: Values, until: u64, wrote: bool) -> Pending<R> {
+        Pending {
+            inner: Arc::clone(inner),
+            result: Some(Ok(result)),
+            values: Some(values),
+            mark: Mark::Acknowledged,
+            until,
+            wrote,
+            ticket: None,
+        }
+    }
+
+    pub(crate) fn durable(inner: &Arc<Inner>, result: R, until: u64) -> Pending<R> {
+        Pending {
+            inner: Arc::clone(inner),
+            result: Some(Ok(result)),
+            values: None,
+            mark: Mark::Durable,
+            until,
+            wrote: false,
+            ticket: None,
+        }
+    }
+
+    pub(crate) fn failed(inner: &Arc<Inner>, error: Error) -> Pending<R> {
+        Pending {
+            inner: Arc::clone(inner),
+            result: Some(Err(error)),
+            values: None,
+            mark: Mark::Acknowledged,
+            until: 0,
+            wrote: false,
+            ticket: None,
+        }
+    }
+
+    /// Whether there is nothing to wait for.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.result, Some(Err(_))) || self.inner.progress.has_reached(self.mark, self.until)
+    }
+
+    /// Works on the result before it is waited for: loads values, prepares an answer.
+    pub fn map<S>(mut self, work: impl FnOnce(R, &Values) -> S) -> Pending<S> {
+        self.forget_ticket();
+        let inner = Arc::clone(&self.inner);
+        let values = self.values.take();
+        let result = match (self.result.take(), &values) {
+            (Some(Ok(result)), Some(values)) => Some(Ok(work(result, values))),
+            (Some(Err(error)), _) => Some(Err(error)),
+            _ => None,
+        };
+        Pending { inner, result, values, mark: self.mark, until: self.until, wrote: self.wrote, ticket: None }
+    }
+
+    /// Blocks until the result may be told. The thread does the writing and syncing itself where nobody else does.
+    ///
+    /// # Errors
+    /// [`Error::InDoubt`] or [`Error::Failed`] if the log has failed, [`Error::Closed`].
+    pub fn wait(mut self) -> Result<R> {
+        if !self.is_ready() {
+            self.inner.drive(self.mark, self.until);
+        }
+        self.take_result().unwrap_or(Err(Error::Closed))
+    }
+
+    /// The result if it may be told, or the failure that keeps it from ever being told.
+    fn take_result(&mut self) -> Option<Result<R>> {
+        if self.is_ready() {
+            return self.result.take();
+        }
+        let cause = self.inner.progress.failure()?;
+        self.result = None;
+        Some(Err(if self.wrote { Error::InDoubt { cause } } else { Error::Failed { cause } }))
+    }
+
+    fn forget_ticket(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.inner.progress.lock().of(self.mark).remove(&(self.until, ticket));
+        }
+    }
+}
+
+impl<R: Unpin> Future for Pending<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
+        let this = &mut *self;
+        if let Some(result) = this.take_result() {
+            this.forget_ticket();
+            return Poll::Ready(result);
+        }
+        let mut waiters = this.inner.progress.lock();
+        // Under the lock under which the marks move: either this sees the mark, or the mark's mover sees this.
+        if waiters.failure.is_none() && !this.inner.progress.has_reached(this.mark, this.until) {
+            let ticket = *this.ticket.get_or_insert_with(|| {
+                waiters.next_ticket += 1;
+                waiters.next_ticket
+            });
+            waiters.of(this.mark).insert((this.until, ticket), context.waker().clone());
+            drop(waiters);
+            this.inner.request(this.mark, this.until);
+            return Poll::Pending;
+        }
+        drop(waiters);
+        this.forget_ticket();
+        Poll::Ready(this.take_result().unwrap_or(Err(Error::Closed)))
+    }
+}
+
+impl<R> Drop for Pending<R> {
+    fn drop(&mut self) {
+        self.forget_ticket();
+        if self.result.is_some() && self.wrote && !self.is_ready() {
+            // Nobody waits, but the write stands: somebody has to bring it to disk.
+            self.inner.request(self.mark, self.until);
+        }
+    }
+}
+
+/// Room for more writes, see [`Store::admission`](crate::Store::admission).
+#[must_use = "admission has to be awaited or waited for"]
+#[derive(Debug)]
+pub struct Admission {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Admission {
+    /// Blocks until there is room.
+    pub fn wait(self) {
+        while !self.inner.is_admitting() {
+            self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
+        }
+    }
+}
+
+impl Future for Admission {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.inner.is_admitting() {
+            return Poll::Ready(());
+        }
+        self.inner.progress.note_admission(context.waker());
+        // What keeps room from being made may have ended between the look and the note.
+        if self.inner.is_admitting() {
+            return Poll::Ready(());
+        }
+        self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
+        Poll::Pending
+    }
+}

@@ -1,0 +1,32 @@
+//! The one place with `unsafe`: a read-only mapping of a file.
+//!
+//! Memory maps are unsafe because another writer can change or cut off the file underneath. The engine rules that
+//! out: it holds the directory's lock, writes each byte of a segment at most once and only before any reader is told
+//! of it, and never shortens a file below what readers were told. Two dangers remain, and are accepted: somebody
+//! else truncating a segment by hand, and a media error under a page that is not resident; both end the process with
+//! SIGBUS rather than with a wrong answer.
+#![expect(unsafe_code, reason = "mapping a file is unsafe by nature; see the module's head")]
+
+use crate::disk::real::RealFile;
+use memmap2::{Mmap, MmapOptions};
+use std::io;
+
+/// A read-only, shared mapping of the start of a file.
+#[derive(Debug)]
+pub struct Map(Mmap);
+
+impl Map {
+    /// Maps the first `length` bytes of `file`.
+    pub(super) fn new(file: &RealFile, length: u64) -> io::Result<Map> {
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: the file is a segment of a directory that this process holds locked. Its bytes are written once,
+        // before a reader learns their position, and it is never cut off below a position that a reader knows.
+        let map = unsafe { MmapOptions::new().len(length).map(file.as_file()) }?;
+        Ok(Map(map))
+    }
+
+    /// The bytes from `start`, `length` of them, or `None` if they are not all within the mapping.
+    pub fn get(&self, start: usize, length: usize) -> Option<&[u8]> {
+        self.0.get(start..start.checked_add(length)?)
+    }
+}

@@ -1,0 +1,164 @@
+//! The real disk: a directory of the file system, through positioned reads and writes.
+
+use super::{Disk, DiskFile, DiskLock, Map};
+use rustix::fs::{self, FallocateFlags, FlockOperation, SeekFrom};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Name of the file whose advisory lock makes a process the owner of the directory.
+const LOCK_FILE: &str = "LOCK";
+
+/// A directory on a real file system.
+#[derive(Debug)]
+pub struct RealDisk {
+    directory: PathBuf,
+    handle: File,
+}
+
+impl RealDisk {
+    /// Opens the directory at `path`; creates it, and its missing parents, if `create` is set.
+    pub fn open(path: &Path, create: bool) -> io::Result<RealDisk> {
+        if create && !path.is_dir() {
+            std::fs::create_dir_all(path)?;
+            // The new names live in the parents; they must survive a power cut as the files in them do.
+            for parent in path.ancestors().skip(1) {
+                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        let handle = File::open(path)?;
+        if !handle.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a directory"));
+        }
+        Ok(RealDisk { directory: path.to_owned(), handle })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        debug_assert!(!name.contains('/'), "{name:?} is a name, not a path");
+        self.directory.join(name)
+    }
+}
+
+impl Disk for RealDisk {
+    fn location(&self) -> String {
+        self.directory.display().to_string()
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn DiskLock>> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.path(LOCK_FILE))?;
+        // flock, unlike fcntl locks, belongs to the open file: it also keeps out a second open by the same process.
+        fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // For people who look; a full disk must not keep a store from being opened.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Box::new(RealLock { _file: file }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            // A name that is not UTF-8 is none of the engine's.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = fs::fstatvfs(&self.handle)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+#[derive(Debug)]
+struct RealLock {
+    _file: File,
+}
+
+impl DiskLock for RealLock {}
+
+/// A file of a [`RealDisk`].
+#[derive(Debug)]
+pub(super) struct RealFile(File);
+
+impl RealFile {
+    pub(super) fn as_file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        let allocate = || fs::fallocate(&self.0, FallocateFlags::empty(), 0, length);
+        Ok(rustix::io::retry_on_intr(allocate)?)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn data_len(&self) -> io::Result<u64> {
+        // Allocated and never written counts as a hole, so that a mostly empty segment is not read through.
+        let length = self.len()?;
+        let mut end = 0;
+        loop {
+            match fs::seek(&self.0, SeekFrom::Data(end)) {
+                Ok(data) => end = fs::seek(&self.0, SeekFrom::Hole(data))?,
+                Err(Errno::NXIO) => return Ok(end),
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(length),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn map(&self, length: u64) -> io::Result<Option<Map>> {
+        Map::new(self, length).map(Some)
+    }
+}

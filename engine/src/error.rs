@@ -1,0 +1,168 @@
+//! What can go wrong, in kinds that a caller can tell apart.
+
+use crate::address::AddressError;
+use std::io;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// An error of the engine. Unless it says otherwise, nothing was changed.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Namespace or key are not acceptable.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+
+    /// The value is longer than [`Limits::value_bytes`](crate::Limits::value_bytes).
+    #[error("the value has {length} bytes; at most {limit} are allowed")]
+    ValueTooLarge {
+        /// Its length in bytes.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+
+    /// The description is longer than [`Limits::description_characters`](crate::Limits::description_characters).
+    #[error("the description has {characters} characters; at most {limit} are allowed")]
+    DescriptionTooLong {
+        /// Its length in characters.
+        characters: usize,
+        /// The limit in characters.
+        limit: usize,
+    },
+
+    /// A transaction has more operations, or more bytes, than one atomic write may have.
+    #[error(
+        "the transaction has {operations} operations of {bytes} bytes; at most {operations_max} of {bytes_max} are allowed"
+    )]
+    TransactionTooLarge {
+        /// Operations so far.
+        operations: usize,
+        /// Bytes so far.
+        bytes: usize,
+        /// Most operations.
+        operations_max: usize,
+        /// Most bytes.
+        bytes_max: usize,
+    },
+
+    /// A deadline that is not in the future.
+    #[error("the expiry time {deadline_ms} is not in the future; now is {now_ms} (Unix milliseconds)")]
+    DeadlinePassed {
+        /// The deadline asked for.
+        deadline_ms: u64,
+        /// The engine's time.
+        now_ms: u64,
+    },
+
+    /// Another process, or another handle of this one, has the store open.
+    #[error(
+        "the store in {location} is in use by another process; stop that one, or choose another directory"
+    )]
+    InUse {
+        /// The directory.
+        location: String,
+    },
+
+    /// The directory holds something, but no store.
+    #[error(
+        "{location} is not a Larder store: it has no MANIFEST but holds {found:?}; choose an empty or a new directory"
+    )]
+    NotAStore {
+        /// The directory.
+        location: String,
+        /// A file found there.
+        found: String,
+    },
+
+    /// There is no store, and none was to be created.
+    #[error("there is no store in {location}")]
+    Missing {
+        /// The directory.
+        location: String,
+    },
+
+    /// The store was written by a newer version.
+    #[error(
+        "{file} has format version {version} with features {features:#x}, which this release does not know; use the release that wrote it, or a newer one"
+    )]
+    Unsupported {
+        /// The file.
+        file: String,
+        /// Its format version.
+        version: u16,
+        /// Its feature bits.
+        features: u32,
+    },
+
+    /// Stored bytes are not what was written.
+    #[error("{file} is damaged at byte {offset}: {what}; restore a backup or salvage what is intact")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Position in the file, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+
+    /// The operating system refused something.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was attempted.
+        what: String,
+        /// Its answer.
+        source: Arc<io::Error>,
+    },
+
+    /// The disk is full. Reads go on, and writes resume once there is room.
+    #[error("no space left for the log in {location}; free some, and writing resumes by itself")]
+    NoSpace {
+        /// The directory.
+        location: String,
+    },
+
+    /// The index has reached [`Options::max_index_bytes`](crate::Options::max_index_bytes): no new keys.
+    #[error(
+        "the index holds about {bytes} bytes, its limit is {limit}: new keys are refused until some are deleted"
+    )]
+    IndexFull {
+        /// Estimated size in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+
+    /// The log failed while this write was under way: it may or may not be there after a restart.
+    #[error(
+        "the log failed while this was under way ({cause}): it may or may not have happened; restart to find out"
+    )]
+    InDoubt {
+        /// The first failure.
+        cause: Arc<str>,
+    },
+
+    /// The log failed earlier: the store answers reads at the last acknowledged state, and no writes.
+    #[error("the store stopped writing after a failure ({cause}); mend the cause and restart")]
+    Failed {
+        /// The first failure.
+        cause: Arc<str>,
+    },
+
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// The engine's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Error {
+        Error::Io { what: what.into(), source: Arc::new(source) }
+    }
+
+    pub(crate) fn damaged(file: impl Into<String>, offset: u64, what: &'static str) -> Error {
+        Error::Damaged { file: file.into(), offset, what }
+    }
+}

@@ -1,0 +1,149 @@
+//! Bringing the end of the log to disk: writing frames, and syncing what was written.
+//!
+//! One thread writes at a time and one syncs at a time; they can be different threads, at different frames. Whoever
+//! waits may do the work: a blocked caller does it itself, for awaiting callers a thread of the store does. While one
+//! sync runs, further writes gather in the open frame; the next sync takes them all. That is the group commit.
+
+use crate::error::Error;
+use crate::log::segment::{Segment, file_name};
+use crate::store::Inner;
+use crate::tail::ClosedFrame;
+use std::io;
+use std::mem;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+/// Written but acknowledged frames may stay in memory up to this many bytes, for the next flush to let go of.
+const LAZY_BYTES: u64 = 256 << 10;
+
+/// What was written, for whoever syncs next.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Last sequence written.
+    sequence: u64,
+    /// Highest version ceiling announced in what was written.
+    ceiling: u64,
+    /// Segments written to since they were last synced, oldest first.
+    unsynced: Vec<Arc<Segment>>,
+}
+
+impl Written {
+    pub(crate) fn new(sequence: u64, ceiling: u64) -> Written {
+        Written { sequence, ceiling, unsynced: Vec::new() }
+    }
+}
+
+impl Inner {
+    /// Writes all that is pending to the log. Does nothing once the log has failed.
+    pub(crate) fn flush(&self) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let frames = self.close_frames(written.sequence);
+        for frame in &frames {
+            if let Err(error) = write_frame(frame) {
+                // With the lock still held: nobody else may try that frame again.
+                return self.fail(&format!("cannot write {}: {error}", file_name(frame.segment.id)));
+            }
+            written.sequence = frame.last_sequence;
+            written.ceiling = frame.ceiling;
+            if !written.unsynced.iter().any(|segment| segment.id == frame.segment.id) {
+                written.unsynced.push(Arc::clone(&frame.segment));
+            }
+        }
+        let sequence = written.sequence;
+        drop(written);
+        drop(frames);
+        self.progress.advance_written(sequence);
+        self.retire();
+    }
+
+    /// Closes the open frame and returns all frames after `sequence`.
+    fn close_frames(&self, sequence: u64) -> Vec<Arc<ClosedFrame>> {
+        let mut state = self.state_mut();
+        if let Some(buffer) = state.tail.retire(self.progress.acknowledged()) {
+            state.frame_buffer = buffer;
+        }
+        let buffer = mem::take(&mut state.frame_buffer);
+        let (durable, now_ms) = (self.progress.durable(), self.clock.now_ms());
+        state.tail.close_frame(durable, now_ms, buffer);
+        self.note_pending(&state);
+        state.tail.closed_after(sequence).map(Arc::clone).collect()
+    }
+
+    /// Syncs the log up to everything that is pending now, so that `sequence` is durable; waits if another thread is
+    /// at it.
+    pub(crate) fn sync_until(&self, sequence: u64) {
+        while let Some(_turn) = self.progress.sync_turn(sequence) {
+            self.gather();
+            self.flush();
+            self.sync_written();
+        }
+    }
+
+    /// Lets those who waited for the last sync join the next one, if they come again at once: in a closed loop the
+    /// first of them would otherwise sync for itself alone, and the others for a half group each time. Bounded by a
+    /// quarter of what the last sync took; nobody who writes alone waits at all.
+    fn gather(&self) {
+        if !self.progress.is_gathering() {
+            return;
+        }
+        let end = Instant::now() + self.sync_times.last() / 4;
+        while self.progress.is_gathering() && Instant::now() < end {
+            thread::yield_now();
+        }
+    }
+
+    /// Syncs what was written. The caller has the turn.
+    fn sync_written(&self) {
+        let (sequence, ceiling, unsynced) = {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            (written.sequence, written.ceiling, mem::take(&mut written.unsynced))
+        };
+        let started = Instant::now();
+        // In the order of the log: `durable` must never be ahead of a hole.
+        for segment in &unsynced {
+            if let Err(error) = segment.file.sync() {
+                return self.fail(&format!("cannot sync {}: {error}", file_name(segment.id)));
+            }
+        }
+        self.sync_times.record(started.elapsed());
+        self.progress.advance_durable(sequence, ceiling);
+        self.retire();
+    }
+
+    /// Lets go of acknowledged frames, unless they are few: then the next flush does it, and saves taking the lock.
+    fn retire(&self) {
+        if self.pending_bytes() > LAZY_BYTES.min(self.pending_bytes_max / 2) {
+            let mut state = self.state_mut();
+            state.tail.retire(self.progress.acknowledged());
+            self.note_pending(&state);
+        }
+        // Always: it may have been the closing of frames that let go of enough.
+        self.progress.wake_admission();
+    }
+
+    /// Fail-stop: nothing more is acknowledged, and the state goes back to what was.
+    pub(crate) fn fail(&self, cause: &str) {
+        // Under the lock of the state: whoever knows of the failure finds the state gone back.
+        let mut state = self.state_mut();
+        if self.progress.fail(cause) {
+            state.roll_back(self.progress.acknowledged());
+            self.note_pending(&state);
+            drop(state);
+            self.progress.wake_all();
+        }
+    }
+
+    /// Why the store takes no writes, if it does not.
+    pub(crate) fn failed_error(&self) -> Error {
+        let cause = self.progress.failure().unwrap_or_else(|| Arc::from("closed"));
+        Error::Failed { cause }
+    }
+}
+
+fn write_frame(frame: &ClosedFrame) -> io::Result<()> {
+    // A short write goes on where it ended; only one that makes no progress is a failure.
+    crate::disk::write_all_at(&*frame.segment.file, &frame.bytes, frame.position.into())?;
+    frame.segment.publish_written(frame.end());
+    Ok(())
+}

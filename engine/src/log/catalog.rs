@@ -1,0 +1,228 @@
+//! The catalog: keeper of the manifest, and the only place that makes, seals and drops segment files.
+//!
+//! Order of things, which recovery relies on:
+//! - A segment file is created, allocated and headed, and all that synced, before the manifest names it; and it is
+//!   named before a frame goes into it.
+//! - The next segment is prepared before it is needed, and named in the manifest while still empty, so that rotation
+//!   itself touches no disk. Segments are filled in the order of their numbers.
+//! - A segment is sealed (cut to length, footer, synced) before the manifest lists it as sealed.
+//!
+//! Locks: `spare` may be held while `manifest` is taken, never the other way round; neither is held while the store's
+//! state is locked by the same thread afterwards.
+
+use super::format::{Salt, StoreId};
+use super::header::{FOOTER_BYTES, Footer, HEADER_BYTES, SegmentHeader, SegmentKind};
+use super::manifest::{Manifest, Sealed};
+use super::segment::{Segment, file_name};
+use crate::clock::CarriedClock;
+use crate::disk::{Disk, write_all_at};
+use crate::error::{Error, Result};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Keeps the manifest and the next segment.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    disk: Arc<dyn Disk>,
+    store: StoreId,
+    segment_bytes: u64,
+    manifest: Mutex<Kept>,
+    spare: Mutex<Option<Spare>>,
+}
+
+/// The manifest, as far as it is known.
+#[derive(Debug)]
+struct Kept {
+    manifest: Manifest,
+    /// Why it is not known whether the manifest or a later one is in force: then nothing may be changed any more that
+    /// depends on it, until the next open reads it.
+    in_doubt: Option<Arc<str>>,
+}
+
+/// A segment that is named in the manifest, and still empty.
+#[derive(Debug)]
+struct Spare {
+    id: u32,
+    file: Arc<dyn crate::disk::DiskFile>,
+    capacity: u64,
+}
+
+impl Catalog {
+    pub(crate) fn new(disk: Arc<dyn Disk>, manifest: Manifest, segment_bytes: u64) -> Catalog {
+        let store = manifest.store;
+        let manifest = Mutex::new(Kept { manifest, in_doubt: None });
+        Catalog { disk, store, segment_bytes, manifest, spare: Mutex::new(None) }
+    }
+
+    /// Writes the first manifest of a new store.
+    pub(crate) fn found(&self) -> Result<()> {
+        let mut kept = lock(&self.manifest);
+        let first = kept.manifest.clone();
+        self.replace(&mut kept, first)
+    }
+
+    /// Makes sure that a segment is ready for the next rotation.
+    pub(crate) fn prepare(&self, clock: &CarriedClock) -> Result<()> {
+        let mut spare = lock(&self.spare);
+        if spare.is_none() {
+            *spare = Some(self.create(self.segment_bytes, clock)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the next rotation finds its segment ready. False also while one is being prepared.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.spare.try_lock().is_ok_and(|spare| spare.is_some())
+    }
+
+    /// Takes the next segment, with room for `frame_bytes`; makes one on the spot if none is ready.
+    pub(crate) fn take(&self, frame_bytes: u64, clock: &CarriedClock) -> Result<Arc<Segment>> {
+        let mut guard = lock(&self.spare);
+        let needed = (HEADER_BYTES + FOOTER_BYTES) as u64 + frame_bytes;
+        let mut spare = match guard.take() {
+            Some(spare) => spare,
+            None => self.create(self.segment_bytes.max(needed), clock)?,
+        };
+        if spare.capacity < needed {
+            if let Err(error) = spare.file.allocate(needed) {
+                *guard = Some(spare);
+                return Err(self.space_error("allocate", error));
+            }
+            spare.capacity = needed;
+        }
+        let capacity = u32::try_from(spare.capacity).unwrap_or(u32::MAX);
+        let salt = Salt::new(self.store, spare.id);
+        match Segment::new(spare.id, salt, Arc::clone(&spare.file), capacity, HEADER_LENGTH) {
+            Ok(segment) => Ok(Arc::new(segment)),
+            Err(error) => {
+                *guard = Some(spare);
+                Err(error)
+            }
+        }
+    }
+
+    fn create(&self, capacity: u64, clock: &CarriedClock) -> Result<Spare> {
+        let mut kept = lock(&self.manifest);
+        kept.check()?;
+        let mut next = kept.manifest.clone();
+        let id = next.next_segment;
+        next.next_segment = id.checked_add(1).ok_or_else(|| {
+            Error::io("number another segment", io::Error::other("all segment numbers are used up"))
+        })?;
+        next.open.push(id);
+        let name = file_name(id);
+        let created = self
+            .create_file(&name, id, capacity, clock.now_ms())
+            .and_then(|file| self.replace(&mut kept, next).map(|()| file));
+        if created.is_err() && kept.in_doubt.is_none() {
+            // It is in no manifest. If removing it fails too, the next open finds an unfinished file and drops it.
+            let _ = self.disk.remove(&name);
+        }
+        Ok(Spare { id, file: created?, capacity })
+    }
+
+    fn create_file(
+        &self,
+        name: &str,
+        id: u32,
+        capacity: u64,
+        created_at: u64,
+    ) -> Result<Arc<dyn crate::disk::DiskFile>> {
+        let header = SegmentHeader { store: self.store, segment: id, kind: SegmentKind::Log, created_at };
+        let file = self.disk.create(name).map_err(|error| self.space_error("create", error))?;
+        file.allocate(capacity).map_err(|error| self.space_error("allocate", error))?;
+        write_all_at(&*file, &header.encode(), 0)
+            .and_then(|()| file.sync())
+            .and_then(|()| self.disk.sync_dir())
+            .map_err(|error| self.space_error("write", error))?;
+        Ok(file)
+    }
+
+    /// Seals a segment whose frames, up to `footer.end`, are durable.
+    pub(crate) fn seal(&self, segment: &Segment, footer: &Footer) -> Result<()> {
+        let sealed = Sealed {
+            segment: segment.id,
+            kind: SegmentKind::Log,
+            end: footer.end,
+            highest_sequence: footer.highest_sequence,
+            chain: footer.chain,
+        };
+        seal_file(segment, footer)
+            .map_err(|error| Error::io(format!("seal {}", file_name(segment.id)), error))?;
+        let mut kept = lock(&self.manifest);
+        let mut next = kept.manifest.clone();
+        // Out of order, the chain through the open segments would break.
+        debug_assert_eq!(next.open.first(), Some(&segment.id), "segments are sealed in the order of the log");
+        next.open.retain(|id| *id != segment.id);
+        next.sealed.push(sealed);
+        next.sequence = next.sequence.max(footer.highest_sequence);
+        next.ceiling = next.ceiling.max(footer.ceiling);
+        next.time_ms = next.time_ms.max(footer.time_ms);
+        next.chain = footer.chain;
+        self.replace(&mut kept, next)
+    }
+
+    /// Ends the session: drops the segments in `empty` and the spare, and marks the store as closed in order, with
+    /// `sequence` its last one.
+    pub(crate) fn close(&self, empty: &[u32], sequence: u64, time_ms: u64) -> Result<()> {
+        let spare = lock(&self.spare).take().map(|spare| spare.id);
+        let mut kept = lock(&self.manifest);
+        let dropped: Vec<u32> = empty.iter().copied().chain(spare).collect();
+        let mut next = kept.manifest.clone();
+        next.open.retain(|id| !dropped.contains(id));
+        debug_assert!(next.open.is_empty(), "everything is sealed or empty at the end");
+        next.clean = true;
+        next.sequence = next.sequence.max(sequence);
+        next.ceiling = next.sequence;
+        next.time_ms = next.time_ms.max(time_ms);
+        self.replace(&mut kept, next)?;
+        for id in dropped {
+            // Should this fail, the next open sets the file aside: the manifest does not name it.
+            let _ = self.disk.remove(&file_name(id));
+        }
+        Ok(())
+    }
+
+    fn replace(&self, kept: &mut Kept, mut next: Manifest) -> Result<()> {
+        kept.check()?;
+        let failed = |error| self.space_error("write the manifest of", error);
+        next.write_beside(&*self.disk).map_err(failed)?;
+        if let Err(error) = Manifest::put_in_force(&*self.disk) {
+            kept.in_doubt = Some(format!("cannot replace the manifest: {error}").into());
+            return Err(failed(error));
+        }
+        kept.manifest = next;
+        Ok(())
+    }
+
+    /// A full disk is a state of its own: it shows before any byte of a frame is written, and passes by itself.
+    fn space_error(&self, what: &str, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Error::NoSpace { location: self.disk.location() }
+            }
+            _ => Error::io(format!("{what} a segment in {}", self.disk.location()), error),
+        }
+    }
+}
+
+impl Kept {
+    fn check(&self) -> Result<()> {
+        self.in_doubt.as_ref().map_or(Ok(()), |cause| Err(Error::Failed { cause: Arc::clone(cause) }))
+    }
+}
+
+/// Where the first frame of a segment stands.
+#[expect(clippy::cast_possible_truncation, reason = "64 fits")]
+pub(crate) const HEADER_LENGTH: u32 = HEADER_BYTES as u32;
+
+/// Cuts the file off behind its footer, and syncs it.
+pub(crate) fn seal_file(segment: &Segment, footer: &Footer) -> io::Result<()> {
+    segment.file.set_len(footer.end)?;
+    write_all_at(&*segment.file, &footer.encode(segment.salt), footer.end)?;
+    segment.file.sync()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,109 @@
+//! An open segment file, as readers and the log's writer share it.
+
+use super::format::Salt;
+use super::record::{Record, RecordError};
+use crate::disk::{DiskFile, Map, read_exact_at};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The segments that exist, by number. Readers hold on to one table while they work; a change makes a new table.
+pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
+
+/// One segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) id: u32,
+    pub(crate) salt: Salt,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Positions below this are allocated; frames and the footer stay below it.
+    pub(crate) capacity: u32,
+    map: Option<Map>,
+    /// Everything below this position is in the file, and stays as it is.
+    written: AtomicU32,
+}
+
+/// The file name of segment `id`.
+pub(crate) fn file_name(id: u32) -> String {
+    format!("{id:010}.seg")
+}
+
+/// The number of the segment in the file called `name`.
+pub(crate) fn parse_file_name(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".seg")?;
+    (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+impl Segment {
+    /// A segment whose first `written` bytes are in `file`, and which has room for `capacity`.
+    pub(crate) fn new(
+        id: u32,
+        salt: Salt,
+        file: Arc<dyn DiskFile>,
+        capacity: u32,
+        written: u32,
+    ) -> Result<Segment> {
+        let map =
+            file.map(capacity.into()).map_err(|error| Error::io(format!("map {}", file_name(id)), error))?;
+        Ok(Segment { id, salt, file, capacity, map, written: AtomicU32::new(written) })
+    }
+
+    /// Everything below this position can be read from the file.
+    pub(crate) fn written(&self) -> u32 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Tells readers that everything below `position` is in the file.
+    pub(crate) fn publish_written(&self, position: u32) {
+        self.written.store(position, Ordering::Release);
+    }
+
+    /// The verified record at `position`, `length` bytes long: borrowed from the mapping where there is one, else read
+    /// into `scratch`.
+    pub(crate) fn record<'s>(
+        &'s self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Record<'s>> {
+        let bytes = self.bytes(position, length, scratch)?;
+        match Record::decode(bytes, self.salt, position) {
+            Ok(record) if record.encoded_len() == bytes.len() => Ok(record),
+            Ok(_) => Err(self.damaged(position, RecordError::Head)),
+            Err(error) => Err(self.damaged(position, error)),
+        }
+    }
+
+    fn bytes<'s>(&'s self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
+        debug_assert!(position + length <= self.written());
+        let (start, length) = (position as usize, length as usize);
+        if let Some(map) = &self.map {
+            return map.get(start, length).ok_or_else(|| self.damaged(position, RecordError::CutOff));
+        }
+        scratch.clear();
+        scratch.resize(length, 0);
+        read_exact_at(&*self.file, scratch, position.into())
+            .map_err(|error| Error::io(format!("read {} at byte {position}", file_name(self.id)), error))?;
+        Ok(scratch)
+    }
+
+    fn damaged(&self, position: u32, error: RecordError) -> Error {
+        Error::damaged(file_name(self.id), position.into(), error.describe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_nothing_else_is_a_name() {
+        for id in [1, 42, u32::MAX] {
+            assert_eq!(parse_file_name(&file_name(id)), Some(id));
+        }
+        for name in ["1.seg", "0000000001.sega", "+000000001.seg", "9999999999.seg", ".seg", "MANIFEST"] {
+            assert_eq!(parse_file_name(name), None, "{name}");
+        }
+    }
+}

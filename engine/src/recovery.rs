@@ -1,0 +1,502 @@
+//! Opening: from the files of a directory to the index, and from whatever a crash left to a log that can go on.
+//!
+//! The manifest lists sealed segments, which are complete and durable, and then at most a few open ones, in the order
+//! in which they were written. Sealed segments are read as they are; anything wrong in their structure is damage. In
+//! the open ones the chain of frames is followed from where the sealed ones end. Where it breaks, there are two
+//! possibilities:
+//!
+//! - The write of that frame, or of one before the next sync, was interrupted. Nothing from there on was acknowledged
+//!   as durable. The log is cut off there.
+//! - The frame was durable once, and is damaged now. Then the log must not be cut: that would lose acknowledged writes
+//!   silently. The store refuses to open.
+//!
+//! Frames tell the two apart: each carries the highest sequence that was durable when it was closed. If any frame
+//! behind the break, in this segment or a later one, knows a sequence to be durable that the intact log has not
+//! reached, then what is missing was durable. (Damage to the very last frame looks like an interrupted write; nothing
+//! can tell them apart.)
+//!
+//! The order in which the disk wrote the open segments does not matter: a frame counts only if all before it do.
+//! So rotation need not wait for the sync of the old segment. A break ends the log only if the next segment does not
+//! continue it: if it does, nothing is missing, and what was interrupted is the footer of a segment being sealed.
+//!
+//! What is left of the open segments is then sealed, which also syncs it: what was only in the page cache of a killed
+//! process is durable before anybody is told of it. What no frame knows to be durable is written again before that:
+//! should a sync have failed, the system takes it for written, and the next sync would do nothing. All steps up to the new manifest can be repeated, should a crash
+//! interrupt them.
+
+use crate::address::{Address, Tenant};
+use crate::disk::{Disk, DiskFile, Map, read_exact_at, write_all_at};
+use crate::error::{Error, Result};
+use crate::index::{Index, Slot};
+use crate::log::catalog::seal_file;
+use crate::log::format::{FRAME_BYTES_SOFT, Salt, StoreId, VERSION_BLOCK};
+use crate::log::frame::{self, Frame, FrameError, Verify};
+use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
+use crate::log::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
+use crate::log::record::Kind;
+use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
+use crate::report::OpenReport;
+use crate::tail::absorb;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+/// What recovery found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) index: Index,
+    pub(crate) segments: SegmentTable,
+    /// The manifest to go on with; not written yet.
+    pub(crate) manifest: Manifest,
+    /// Segments that held nothing. To be removed once a manifest without them is written.
+    pub(crate) obsolete: Vec<u32>,
+    pub(crate) report: OpenReport,
+}
+
+/// Recovers the store on `disk`, or prepares a new one if there is none and `create` is set.
+pub(crate) fn recover(disk: &Arc<dyn Disk>, create: bool) -> Result<Recovered> {
+    let names = disk.list().map_err(|error| Error::io(format!("list {}", disk.location()), error))?;
+    if !names.iter().any(|name| name == MANIFEST_FILE) {
+        return prepare_new(&**disk, &names, create);
+    }
+    let manifest = Manifest::read(&**disk)?;
+    let mut recovery = Recovery::new(&**disk, manifest);
+    recovery.set_aside(&names)?;
+    for sealed in recovery.manifest.sealed.clone() {
+        recovery.load_sealed(&sealed)?;
+    }
+    let tail = recovery.load_open()?;
+    recovery.seal_tail(tail)?;
+    Ok(recovery.finish())
+}
+
+/// Removes segments that no manifest names any more.
+pub(crate) fn remove(disk: &dyn Disk, segments: &[u32]) {
+    for id in segments {
+        // One that stays is set aside by the next open.
+        let _ = disk.remove(&file_name(*id));
+    }
+}
+
+fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
+    let location = disk.location();
+    if names.iter().any(|name| parse_file_name(name).is_some()) {
+        return Err(Error::damaged(MANIFEST_FILE, 0, "it is missing, though there are segments of a store"));
+    }
+    let ours = |name: &str| matches!(name, "LOCK" | "lost+found" | MANIFEST_NEW_FILE);
+    if let Some(found) = names.iter().find(|name| !ours(name)) {
+        return Err(Error::NotAStore { location, found: found.clone() });
+    }
+    if !create {
+        return Err(Error::Missing { location });
+    }
+    let mut id = [0; 16];
+    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
+    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(StoreId(id)) };
+    let report = OpenReport { created: true, clean: true, ..OpenReport::default() };
+    Ok(Recovered {
+        index: Index::default(),
+        segments: SegmentTable::new(),
+        manifest,
+        obsolete: Vec::new(),
+        report,
+    })
+}
+
+/// A recovery under way.
+struct Recovery<'d> {
+    disk: &'d dyn Disk,
+    manifest: Manifest,
+    index: Index,
+    /// Removals met so far, by the sequence of the removal: they also count for older puts that are met later.
+    removed: HashMap<(Tenant, String, String), u64>,
+    segments: SegmentTable,
+    report: OpenReport,
+    ceiling: u64,
+    obsolete: Vec<u32>,
+    /// Frames that no later frame knows to be durable.
+    unproven: VecDeque<Unproven>,
+}
+
+/// A frame that may be in the page cache only.
+struct Unproven {
+    segment: u32,
+    position: u64,
+    last_sequence: u64,
+}
+
+/// An open segment as far as its frames are good.
+struct TailSegment {
+    id: u32,
+    file: Arc<dyn DiskFile>,
+    salt: Salt,
+    summary: Footer,
+}
+
+/// Where the intact log ends so far.
+#[derive(Clone, Copy)]
+struct Last {
+    sequence: u64,
+    chain: u32,
+}
+
+impl Last {
+    /// Whether a frame is the next one of the log.
+    fn is_continued_by(self, frame: &Frame<'_>) -> bool {
+        let header = &frame.header;
+        header.previous == self.chain && header.first_sequence == self.sequence + 1 && header.records > 0
+    }
+}
+
+/// Where the chain of frames breaks.
+struct Break {
+    file: String,
+    position: u64,
+    error: FrameError,
+}
+
+impl<'d> Recovery<'d> {
+    fn new(disk: &'d dyn Disk, manifest: Manifest) -> Recovery<'d> {
+        let report = OpenReport { clean: manifest.clean, ..OpenReport::default() };
+        let ceiling = manifest.ceiling;
+        Recovery {
+            disk,
+            manifest,
+            index: Index::default(),
+            removed: HashMap::new(),
+            segments: SegmentTable::new(),
+            report,
+            ceiling,
+            obsolete: Vec::new(),
+            unproven: VecDeque::new(),
+        }
+    }
+
+    /// Deals with files that the manifest does not name: unfinished ones are removed, others renamed.
+    fn set_aside(&mut self, names: &[String]) -> Result<()> {
+        let named = |id: u32| {
+            self.manifest.open.contains(&id) || self.manifest.sealed.iter().any(|sealed| sealed.segment == id)
+        };
+        for name in names {
+            let Some(id) = parse_file_name(name) else { continue };
+            if named(id) {
+                continue;
+            }
+            let failed = |error| Error::io(format!("set {name} aside"), error);
+            if id >= self.manifest.next_segment {
+                // No manifest has ever named it: its creation was interrupted, and it holds nothing.
+                self.disk.remove(name).map_err(failed)?;
+            } else {
+                self.disk.rename(name, &format!("{name}.orphan")).map_err(failed)?;
+                self.report.set_aside.push(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn open_segment(&self, id: u32) -> Result<(Arc<dyn DiskFile>, SegmentKind)> {
+        let name = file_name(id);
+        let file = self.disk.open(&name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::damaged(&name, 0, "the file is missing"),
+            _ => Error::io(format!("open {name}"), error),
+        })?;
+        let mut bytes = [0; HEADER_BYTES];
+        read_exact_at(&*file, &mut bytes, 0).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::damaged(&name, 0, "the file is shorter than its header"),
+            _ => Error::io(format!("read {name}"), error),
+        })?;
+        let header = SegmentHeader::decode(&bytes).map_err(|error| match error {
+            HeaderError::Damaged => Error::damaged(&name, 0, "the header does not match its checksum"),
+            HeaderError::Unsupported { version, features } => {
+                Error::Unsupported { file: name.clone(), version, features }
+            }
+        })?;
+        if header.store != self.manifest.store || header.segment != id {
+            return Err(Error::damaged(&name, 0, "the file belongs to another store, or was renamed"));
+        }
+        Ok((file, header.kind))
+    }
+
+    fn load_sealed(&mut self, sealed: &Sealed) -> Result<()> {
+        let name = file_name(sealed.segment);
+        let (file, kind) = self.open_segment(sealed.segment)?;
+        let salt = Salt::new(self.manifest.store, sealed.segment);
+        let content = Content::read(&*file, &name, sealed.end + FOOTER_BYTES as u64)?;
+        let bytes = content.bytes();
+        let end = usize::try_from(sealed.end).unwrap_or(usize::MAX);
+        let footer = bytes.get(end..).and_then(|bytes| Footer::decode(bytes, salt, sealed.end));
+        let Some(footer) = footer.filter(|footer| kind == sealed.kind && footer.chain == sealed.chain) else {
+            return Err(Error::damaged(&name, sealed.end, "the footer is missing or not the one written"));
+        };
+        let mut at = HEADER_BYTES;
+        let (mut frames, mut records) = (0, 0);
+        while at < end {
+            let position = length_u32(at);
+            let frame = Frame::decode(&bytes[at..end], salt, position, Verify::Heads)
+                .map_err(|error| frame_damage(&name, position, error))?;
+            if frame.header.first_sequence + u64::from(frame.header.records) > self.manifest.sequence + 1 {
+                return Err(Error::damaged(
+                    &name,
+                    position.into(),
+                    "a sealed frame is newer than the manifest",
+                ));
+            }
+            self.apply(&frame, salt, Verify::Heads, sealed.segment);
+            frames += 1;
+            records += frame.header.records;
+            at += frame.header.frame_bytes();
+        }
+        if (frames, records) != (footer.frames, footer.records) {
+            return Err(Error::damaged(&name, sealed.end, "the footer counts other frames than there are"));
+        }
+        self.add_segment(sealed.segment, salt, file, sealed.end)
+    }
+
+    /// Follows the chain through the open segments. Returns those with frames in them.
+    fn load_open(&mut self) -> Result<Vec<TailSegment>> {
+        let mut tail = Vec::new();
+        let mut last = Last { sequence: self.manifest.sequence, chain: self.manifest.chain };
+        let mut broken: Option<Break> = None;
+        for id in std::mem::take(&mut self.manifest.open) {
+            let (file, _) = self.open_segment(id)?;
+            let name = file_name(id);
+            let salt = Salt::new(self.manifest.store, id);
+            let data_len = file.data_len().map_err(|error| Error::io(format!("read {name}"), error))?;
+            let content = Content::read(&*file, &name, data_len.max(HEADER_BYTES as u64))?;
+            let mut summary = Footer {
+                frames: 0,
+                records: 0,
+                lowest_sequence: 0,
+                highest_sequence: 0,
+                end: HEADER_BYTES as u64,
+                ceiling: 0,
+                time_ms: 0,
+                chain: last.chain,
+            };
+            let stop = self.follow(id, content.bytes(), salt, &mut last, &mut summary);
+            if summary.frames > 0 || broken.is_none() {
+                broken = stop.map(|error| Break { file: name.clone(), position: summary.end, error });
+            }
+            let rest = content.bytes().get(usize::try_from(summary.end).unwrap_or(usize::MAX)..);
+            self.check_remainder(rest.unwrap_or_default(), summary.end, salt, last, broken.as_ref(), &name)?;
+            self.ceiling = self.ceiling.max(summary.ceiling);
+            self.manifest.time_ms = self.manifest.time_ms.max(summary.time_ms);
+            if summary.frames > 0 {
+                tail.push(TailSegment { id, file, salt, summary });
+            } else {
+                self.obsolete.push(id);
+            }
+        }
+        Ok(tail)
+    }
+
+    /// Applies the frames of an open segment for as long as each continues the one before. Returns why it stopped, if
+    /// that was not at the end of what was written.
+    fn follow(
+        &mut self,
+        id: u32,
+        bytes: &[u8],
+        salt: Salt,
+        last: &mut Last,
+        summary: &mut Footer,
+    ) -> Option<FrameError> {
+        loop {
+            let rest = bytes.get(usize::try_from(summary.end).ok()?..).filter(|rest| !rest.is_empty())?;
+            let position = u32::try_from(summary.end).ok()?;
+            match Frame::decode(rest, salt, position, Verify::Everything) {
+                Ok(frame) if last.is_continued_by(&frame) => {
+                    self.apply(&frame, salt, Verify::Everything, id);
+                    let (durable, position) = (frame.header.durable, summary.end);
+                    absorb(summary, &frame.header, frame.header.frame_bytes());
+                    let last_sequence = summary.highest_sequence;
+                    while self.unproven.pop_front_if(|frame| frame.last_sequence <= durable).is_some() {}
+                    self.unproven.push_back(Unproven { segment: id, position, last_sequence });
+                    *last = Last { sequence: summary.highest_sequence, chain: summary.chain };
+                }
+                Ok(_) => return Some(FrameError::Chain),
+                Err(_) if is_footer(rest, salt, summary.end) || is_zero(rest) => return None,
+                Err(error) => return Some(error),
+            }
+        }
+    }
+
+    /// Looks through what follows the intact log in one segment, `rest` at position `start`, for proof that more of it
+    /// was durable once.
+    fn check_remainder(
+        &mut self,
+        rest: &[u8],
+        start: u64,
+        salt: Salt,
+        last: Last,
+        broken: Option<&Break>,
+        name: &str,
+    ) -> Result<()> {
+        let base = u32::try_from(start).unwrap_or(u32::MAX);
+        let mut from = 0;
+        while let Some((found, header)) = frame::find_header(rest, base, from, salt) {
+            if header.durable > last.sequence {
+                return Err(match broken {
+                    Some(Break { file, position, error }) => {
+                        Error::damaged(file, *position, error.describe())
+                    }
+                    None => Error::damaged(name, start, "frames that were durable are missing"),
+                });
+            }
+            // A version that was reserved in a frame now cut off may have been answered all the same.
+            self.ceiling = self.ceiling.max(header.ceiling);
+            from = found + 1;
+        }
+        if !is_footer(rest, salt, start) {
+            let garbage = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            self.report.cut_bytes += garbage as u64;
+        }
+        Ok(())
+    }
+
+    /// Seals what is left of the open segments, so that it is durable and the log can go on in a new one.
+    fn seal_tail(&mut self, tail: Vec<TailSegment>) -> Result<()> {
+        for TailSegment { id, file, salt, summary } in tail {
+            let end = u32::try_from(summary.end).unwrap_or(u32::MAX);
+            let segment = Segment::new(id, salt, Arc::clone(&file), end, end)?;
+            let unproven = self.unproven.iter().find(|frame| frame.segment == id);
+            let rewritten = unproven.map_or(Ok(()), |frame| rewrite(&*file, frame.position, summary.end));
+            rewritten
+                .and_then(|()| seal_file(&segment, &summary))
+                .map_err(|error| Error::io(format!("seal {}", file_name(id)), error))?;
+            self.manifest.sealed.push(Sealed {
+                segment: id,
+                kind: SegmentKind::Log,
+                end: summary.end,
+                highest_sequence: summary.highest_sequence,
+                chain: summary.chain,
+            });
+            self.manifest.sequence = summary.highest_sequence;
+            self.manifest.chain = summary.chain;
+            self.add_segment(id, salt, file, summary.end)?;
+        }
+        Ok(())
+    }
+
+    fn add_segment(&mut self, id: u32, salt: Salt, file: Arc<dyn DiskFile>, end: u64) -> Result<()> {
+        let end = u32::try_from(end).unwrap_or(u32::MAX);
+        self.report.segments += 1;
+        self.report.log_bytes += u64::from(end);
+        self.segments.insert(id, Arc::new(Segment::new(id, salt, file, end, end)?));
+        Ok(())
+    }
+
+    /// Puts the records of a frame into the index; the highest sequence wins, in whatever order they come.
+    fn apply(&mut self, frame: &Frame<'_>, salt: Salt, verify: Verify, segment: u32) {
+        for (position, record) in frame.records(salt, verify).flatten() {
+            let Some(at) = record.address() else { continue };
+            if self.index.get(at).is_some_and(|slot| slot.sequence > record.sequence) {
+                continue;
+            }
+            if record.kind != Kind::Put {
+                self.index.replace(at, None, record.sequence);
+                let removed = self.removed.entry(owned(at)).or_default();
+                *removed = record.sequence.max(*removed);
+                continue;
+            }
+            if !self.removed.is_empty()
+                && self.removed.get(&owned(at)).is_some_and(|removed| *removed > record.sequence)
+            {
+                continue;
+            }
+            let slot = Slot {
+                sequence: record.sequence,
+                creation: record.creation,
+                created_at: record.created_at,
+                deadline: record.deadline,
+                segment,
+                position,
+                length: length_u32(record.encoded_len()),
+            };
+            self.index.replace(at, Some(slot), record.sequence);
+        }
+    }
+
+    fn finish(mut self) -> Recovered {
+        let manifest = &mut self.manifest;
+        if !manifest.clean {
+            // Versions up to the ceiling may have been answered; none of them may name anything else.
+            manifest.sequence = manifest.sequence.max(self.ceiling);
+        }
+        manifest.clean = false;
+        manifest.ceiling = manifest.sequence + VERSION_BLOCK;
+        self.report.entries = self.index.entries();
+        Recovered {
+            index: self.index,
+            segments: self.segments,
+            manifest: self.manifest,
+            obsolete: self.obsolete,
+            report: self.report,
+        }
+    }
+}
+
+/// Writes what is in a file once more, from `start` to `end`.
+fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
+    let mut buffer = vec![0; FRAME_BYTES_SOFT];
+    let mut at = start;
+    while at < end {
+        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        read_exact_at(file, &mut buffer[..length], at)?;
+        write_all_at(file, &buffer[..length], at)?;
+        at += length as u64;
+    }
+    Ok(())
+}
+
+fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
+    Footer::decode(bytes, salt, position).is_some()
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
+fn frame_damage(name: &str, position: u32, error: FrameError) -> Error {
+    let offset = if let FrameError::Record(_, at) = error { at } else { position };
+    Error::damaged(name, offset.into(), error.describe())
+}
+
+fn owned(at: Address<'_>) -> (Tenant, String, String) {
+    (at.tenant(), at.namespace().to_owned(), at.key().to_owned())
+}
+
+/// Positions in a segment fit 32 bits.
+fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The bytes of a segment: mapped, or read where the disk has no mappings.
+enum Content {
+    Mapped(Map, usize),
+    Read(Vec<u8>),
+}
+
+impl Content {
+    fn read(file: &dyn DiskFile, name: &str, length: u64) -> Result<Content> {
+        let failed = |error| Error::io(format!("read {name}"), error);
+        let size = file.len().map_err(failed)?;
+        if size < length || u32::try_from(length).is_err() {
+            return Err(Error::damaged(name, size, "the file is shorter than it was"));
+        }
+        let bytes = usize::try_from(length).map_err(|_| Error::damaged(name, 0, "the file is too long"))?;
+        if let Some(map) = file.map(length).map_err(failed)? {
+            return Ok(Content::Mapped(map, bytes));
+        }
+        let mut content = vec![0; bytes];
+        read_exact_at(file, &mut content, 0).map_err(failed)?;
+        Ok(Content::Read(content))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Content::Mapped(map, length) => map.get(0, *length).unwrap_or_default(),
+            Content::Read(bytes) => bytes,
+        }
+    }
+}

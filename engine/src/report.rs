@@ -1,0 +1,81 @@
+//! What the store tells about itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What opening a store found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Entries, those past their deadline included.
+    pub entries: u64,
+    /// Segments read.
+    pub segments: usize,
+    /// Bytes of log read.
+    pub log_bytes: u64,
+    /// Whether the store was new.
+    pub created: bool,
+    /// Whether the store was closed in order the last time.
+    pub clean: bool,
+    /// Bytes at the end of the log that an interrupted write left, and that were cut off.
+    pub cut_bytes: u64,
+    /// Files found that are not part of the store, and were renamed to end in `.orphan`.
+    pub set_aside: Vec<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Figures about a store at work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Entries, those past their deadline but not yet reclaimed included.
+    pub entries: u64,
+    /// Estimated memory of the index, in bytes.
+    pub index_bytes: u64,
+    /// Segments of the log.
+    pub segments: usize,
+    /// Bytes of log written.
+    pub log_bytes: u64,
+    /// Bytes of log in memory, not yet acknowledged.
+    pub pending_bytes: u64,
+    /// Version of the newest change, acknowledged or not.
+    pub sequence: u64,
+    /// Version up to which changes are acknowledged.
+    pub acknowledged_sequence: u64,
+    /// Version up to which changes are on stable storage.
+    pub durable_sequence: u64,
+    /// Syncs of the log since the store was opened.
+    pub syncs: u64,
+    /// How many of them took less than 2^i microseconds, and at least half of that, by i; the last also counts longer
+    /// ones.
+    pub sync_micros_log2: [u64; SYNC_BUCKETS],
+    /// Whether the log has failed.
+    pub failed: bool,
+}
+
+/// Buckets of the histogram of sync times: the last begins at about 8 s.
+pub const SYNC_BUCKETS: usize = 25;
+
+/// Histogram of sync times.
+#[derive(Debug, Default)]
+pub(crate) struct SyncTimes {
+    counts: [AtomicU64; SYNC_BUCKETS],
+    last_micros: AtomicU64,
+}
+
+impl SyncTimes {
+    pub(crate) fn record(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bucket = (u64::BITS - micros.leading_zeros()) as usize;
+        self.counts[bucket.min(SYNC_BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.last_micros.store(micros, Ordering::Relaxed);
+    }
+
+    /// How long the last sync took.
+    pub(crate) fn last(&self) -> Duration {
+        Duration::from_micros(self.last_micros.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn counts(&self) -> [u64; SYNC_BUCKETS] {
+        std::array::from_fn(|bucket| self.counts[bucket].load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,306 @@
+//! The newest state of the store, and how it is read: index, end of the log, table of segments, under one lock.
+//!
+//! The newest state runs ahead of the disk. Every look at it reports the sequence that it depends on; nobody outside
+//! is told an answer before that sequence is acknowledged (see `commit`).
+
+use crate::address::{Address, Tenant};
+use crate::clock::{NEVER, is_expired};
+use crate::entry::{Entry, Stamp};
+use crate::error::{Error, Result};
+use crate::index::{Index, Key, Namespace, Slot};
+use crate::log::record::{Kind, Record};
+use crate::log::segment::{SegmentTable, file_name};
+use crate::tail::Tail;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// The newest state.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) index: Index,
+    pub(crate) tail: Tail,
+    pub(crate) segments: Arc<SegmentTable>,
+    /// The sequence of the next record.
+    pub(crate) next_sequence: u64,
+    /// Set once the log has failed: the state is then the acknowledged one, for good.
+    pub(crate) failed: bool,
+    pub(crate) closed: bool,
+    /// A buffer for the next frame, so that large ones are not allocated again and again.
+    pub(crate) frame_buffer: Vec<u8>,
+    /// A buffer for encoding the operations of one write.
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// An entry as the index knows it. Its value is loaded later, outside of every lock, through [`Values`].
+#[derive(Debug, Clone)]
+pub struct Found {
+    slot: Slot,
+    /// The record, where it is not in the file yet.
+    memory: Option<Arc<[u8]>>,
+}
+
+impl Found {
+    pub(crate) fn new(slot: Slot, memory: Option<Arc<[u8]>>) -> Found {
+        Found { slot, memory }
+    }
+
+    /// The entry's version.
+    pub fn version(&self) -> u64 {
+        self.slot.sequence
+    }
+
+    /// When the entry expires, in milliseconds since the Unix epoch.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.stamp().expires_at
+    }
+
+    /// Version and expiry.
+    pub fn stamp(&self) -> Stamp {
+        self.slot.stamp()
+    }
+
+    /// Bytes that the entry takes in the log: an upper bound of its value's length, known without loading it.
+    pub fn stored_bytes(&self) -> usize {
+        self.slot.length as usize
+    }
+}
+
+impl Slot {
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { version: self.sequence, expires_at: (self.deadline != NEVER).then_some(self.deadline) }
+    }
+}
+
+/// Loads the values of what was [found](Found). It holds on to the log as it was at that time.
+#[derive(Debug, Clone)]
+pub struct Values {
+    segments: Arc<SegmentTable>,
+}
+
+impl Values {
+    pub(crate) fn new(state: &State) -> Values {
+        Values { segments: Arc::clone(&state.segments) }
+    }
+
+    /// The value, verified: borrowed from the mapped log where there is one, else read into `scratch`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::Io`]; never a wrong value.
+    pub fn value<'v>(&'v self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<&'v [u8]> {
+        Ok(self.record(found, scratch)?.value)
+    }
+
+    /// The entry with all its fields, verified.
+    ///
+    /// # Errors
+    /// As [`Values::value`].
+    pub fn entry(&self, found: &Found) -> Result<Entry> {
+        let mut scratch = Vec::new();
+        let record = self.record(found, &mut scratch)?;
+        let stamp = found.stamp();
+        Ok(Entry {
+            version: stamp.version,
+            expires_at: stamp.expires_at,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            creation: record.creation,
+            tag: record.tag,
+            description: (!record.description.is_empty()).then(|| record.description.to_owned()),
+            value: record.value.to_owned(),
+        })
+    }
+
+    pub(crate) fn record<'v>(&'v self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<Record<'v>> {
+        let slot = &found.slot;
+        let misplaced = || {
+            Error::damaged(file_name(slot.segment), slot.position.into(), "the record is not the one indexed")
+        };
+        let record = match &found.memory {
+            Some(bytes) => Record::trusted(bytes).ok_or_else(misplaced)?,
+            None => {
+                let segment = self.segments.get(&slot.segment).ok_or_else(misplaced)?;
+                segment.record(slot.position, slot.length, scratch)?
+            }
+        };
+        if record.sequence != slot.sequence || record.kind != Kind::Put {
+            return Err(misplaced());
+        }
+        Ok(record)
+    }
+}
+
+/// What to list: the live entries of a namespace, in the order of their keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Scan<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// Only keys that start with this.
+    pub prefix: &'a str,
+    /// Only keys beyond this one (above it, or below it in reverse): the last key of the page before.
+    pub after: Option<&'a str>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// Most entries on the page.
+    pub limit: usize,
+}
+
+/// A page of entries.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Keys and entries, in order.
+    pub items: Vec<(Key, Found)>,
+    /// Whether live entries follow.
+    pub more: bool,
+}
+
+/// Which namespaces to list: those with a live entry, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct NamespaceScan<'a> {
+    /// Only names that start with this.
+    pub prefix: &'a str,
+    /// Only names above this one: the last one of the page before.
+    pub after: Option<&'a str>,
+    /// Most namespaces on the page.
+    pub limit: usize,
+}
+
+/// A page of namespaces.
+#[derive(Debug, Clone, Default)]
+pub struct NamespacePage {
+    /// Names and numbers of live entries, in order.
+    pub items: Vec<(String, u64)>,
+    /// Whether namespaces with live entries follow.
+    pub more: bool,
+}
+
+/// A look at the state at one time. Notes the highest sequence that any of its answers depends on.
+#[derive(Debug)]
+pub(crate) struct Glance {
+    pub(crate) now_ms: u64,
+    pub(crate) observed: u64,
+    /// Copies of records that are not in the file yet, by sequence: each is made once, however often it is asked for.
+    copies: BTreeMap<u64, Arc<[u8]>>,
+}
+
+impl Glance {
+    pub(crate) fn at(now_ms: u64) -> Glance {
+        Glance { now_ms, observed: 0, copies: BTreeMap::new() }
+    }
+
+    fn depends_on(&mut self, sequence: u64) {
+        self.observed = self.observed.max(sequence);
+    }
+
+    /// The slot of a live entry.
+    pub(crate) fn slot<'s>(&mut self, state: &'s State, at: Address<'_>) -> Option<&'s Slot> {
+        match state.index.get(at) {
+            Some(slot) => {
+                self.depends_on(slot.sequence);
+                (!is_expired(slot.deadline, self.now_ms)).then_some(slot)
+            }
+            None => {
+                self.depends_on(state.index.removed(at.tenant(), at.namespace()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn get(&mut self, state: &State, at: Address<'_>) -> Option<Found> {
+        self.slot(state, at).map(|slot| self.found(state, slot))
+    }
+
+    pub(crate) fn found(&mut self, state: &State, slot: &Slot) -> Found {
+        let memory = state.unwritten(slot).map(|record| {
+            let copy = self.copies.entry(slot.sequence).or_insert_with(|| Arc::from(record));
+            Arc::clone(copy)
+        });
+        Found::new(*slot, memory)
+    }
+
+    pub(crate) fn count(&mut self, state: &State, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
+        self.depends_on(state.index.changed(tenant, namespace));
+        let Some(namespace) = state.index.namespace(tenant, namespace) else { return 0 };
+        self.live(&state.index, namespace, prefix)
+    }
+
+    fn live(&self, index: &Index, namespace: &Namespace, prefix: &str) -> u64 {
+        let count = if prefix.is_empty() && !namespace.is_timed() {
+            namespace.len()
+        } else {
+            let alive = |(_, slot): &(&Key, &Slot)| !is_expired(slot.deadline, self.now_ms);
+            index.range(namespace, prefix, None, false).filter(alive).count()
+        };
+        count as u64
+    }
+
+    pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
+        self.depends_on(state.index.changed(tenant, scan.namespace));
+        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Page::default() };
+        let range = state.index.range(namespace, scan.prefix, scan.after, scan.reverse);
+        if scan.reverse {
+            self.page(state, range.rev(), scan.limit)
+        } else {
+            self.page(state, range, scan.limit)
+        }
+    }
+
+    fn page<'s>(
+        &mut self,
+        state: &State,
+        range: impl Iterator<Item = (&'s Key, &'s Slot)>,
+        limit: usize,
+    ) -> Page {
+        let now_ms = self.now_ms;
+        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, now_ms));
+        let found = |(key, slot): (&Key, &Slot)| (key.clone(), self.found(state, slot));
+        let items = live.by_ref().take(limit).map(found).collect();
+        Page { items, more: live.next().is_some() }
+    }
+
+    pub(crate) fn namespaces(
+        &mut self,
+        state: &State,
+        tenant: Tenant,
+        scan: &NamespaceScan<'_>,
+    ) -> NamespacePage {
+        self.depends_on(state.next_sequence - 1);
+        let from = match scan.after {
+            Some(after) if after >= scan.prefix => Bound::Excluded(after),
+            _ => Bound::Included(scan.prefix),
+        };
+        let mut live = state
+            .index
+            .namespaces(tenant, from)
+            .take_while(|(name, _)| name.starts_with(scan.prefix))
+            .map(|(name, namespace)| (name, self.live(&state.index, namespace, "")))
+            .filter(|(_, count)| *count > 0);
+        let items = live.by_ref().take(scan.limit).map(|(name, count)| (name.to_owned(), count)).collect();
+        NamespacePage { items, more: live.next().is_some() }
+    }
+}
+
+impl State {
+    /// Takes back everything after `acknowledged`, for good.
+    pub(crate) fn roll_back(&mut self, acknowledged: u64) {
+        let State { index, tail, .. } = self;
+        tail.roll_back(acknowledged, |encoded, previous| {
+            if let Some(at) = Record::trusted(encoded).and_then(|record| record.address()) {
+                index.replace(at, previous, 0);
+            }
+        });
+        self.next_sequence = acknowledged + 1;
+        self.failed = true;
+    }
+
+    /// The record that a slot points at, if it is not in the file yet.
+    fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
+        let active = self.tail.segment();
+        let written = if slot.segment == active.id {
+            active.written()
+        } else {
+            self.segments.get(&slot.segment)?.written()
+        };
+        (slot.position >= written).then(|| self.tail.unwritten(slot)).flatten()
+    }
+}

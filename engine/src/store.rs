@@ -1,0 +1,404 @@
+//! The store: opening, the verbs, closing.
+
+use crate::address::{Address, Tenant};
+use crate::clock::CarriedClock;
+use crate::commit::{Admission, Mark, Pending, Progress};
+use crate::disk::{Disk, DiskLock};
+use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
+use crate::error::{Error, Result};
+use crate::flush::Written;
+use crate::log::catalog::Catalog;
+use crate::options::{Durability, Limits, Options};
+use crate::recovery;
+use crate::report::{OpenReport, Stats, SyncTimes};
+use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
+use crate::tail::Tail;
+use crate::threads::{Signal, Threads};
+use crate::view::View;
+use crate::writer::{Deleted, Means, Writer};
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    threads: Arc<Threads>,
+}
+
+/// What all handles and threads share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) clock: CarriedClock,
+    pub(crate) catalog: Catalog,
+    pub(crate) progress: Progress,
+    pub(crate) written: Mutex<Written>,
+    pub(crate) sync_times: SyncTimes,
+    pub(crate) signal: Signal,
+    // Readers are many and quick: each takes a lock in a cache line of its own. Writers take them all.
+    state: ShardedLock<State>,
+    pending_bytes: AtomicU64,
+    pub(crate) pending_bytes_max: u64,
+    max_index_bytes: u64,
+    limits: Limits,
+    background: bool,
+    report: OpenReport,
+    lock: Mutex<Option<Box<dyn DiskLock>>>,
+    /// Held while segments are sealed: the order matters.
+    sealing: Mutex<()>,
+}
+
+impl Store {
+    /// Opens the store in `directory` with the default [`Options`], creating it if there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(directory: impl AsRef<Path>) -> Result<Store> {
+        Options::new().open(directory)
+    }
+
+    pub(crate) fn open_with(options: Options, disk: Arc<dyn Disk>) -> Result<Store> {
+        let started = Instant::now();
+        let lock = disk.lock().map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
+            _ => Error::io(format!("lock the directory {}", disk.location()), error),
+        })?;
+        let recovered = recovery::recover(&disk, options.create)?;
+        let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
+        let manifest = recovered.manifest;
+        let (sequence, ceiling) = (manifest.sequence, manifest.ceiling);
+        let (chain, time_ms) = (manifest.chain, manifest.time_ms);
+        let catalog = Catalog::new(Arc::clone(&disk), manifest, options.segment_bytes);
+        if recovered.report.created {
+            // Before any segment: segments without a manifest are damage.
+            catalog.found()?;
+        }
+        // Writes the manifest: from here on the store is open, and not clean.
+        let active = catalog.take(0, &clock)?;
+        recovery::remove(&*disk, &recovered.obsolete);
+
+        let mut segments = recovered.segments;
+        segments.insert(active.id, Arc::clone(&active));
+        let report = OpenReport { duration: started.elapsed(), ..recovered.report };
+        let state = State {
+            index: recovered.index,
+            tail: Tail::new(active, chain, ceiling, time_ms),
+            segments: Arc::new(segments),
+            next_sequence: sequence + 1,
+            failed: false,
+            closed: false,
+            frame_buffer: Vec::new(),
+            scratch: Vec::new(),
+        };
+        let inner = Arc::new(Inner {
+            clock,
+            catalog,
+            progress: Progress::new(options.durability, sequence, ceiling),
+            written: Mutex::new(Written::new(sequence, ceiling)),
+            sync_times: SyncTimes::default(),
+            signal: Signal::default(),
+            state: ShardedLock::new(state),
+            pending_bytes: AtomicU64::new(0),
+            pending_bytes_max: options.pending_bytes_max,
+            max_index_bytes: options.max_index_bytes,
+            limits: options.limits,
+            background: options.background,
+            report,
+            lock: Mutex::new(Some(lock)),
+            sealing: Mutex::new(()),
+        });
+        let threads = if options.background {
+            Threads::start(&inner, options.sync_interval)
+                .map_err(|error| Error::io("start the store's threads", error))?
+        } else {
+            Threads::none(&inner)
+        };
+        Ok(Store { inner, threads: Arc::new(threads) })
+    }
+
+    /// Looks at the newest state, any number of times, under the shared lock.
+    pub fn read<R>(&self, look: impl FnOnce(&mut View<'_>) -> R) -> Pending<R> {
+        let state = self.inner.state();
+        if state.closed {
+            return Pending::failed(&self.inner, Error::Closed);
+        }
+        let glance = Glance::at(self.inner.clock.now_ms());
+        let mut view = View { state: &state, glance };
+        let result = look(&mut view);
+        // After a failure the state is the acknowledged one: nothing to wait for.
+        let until = if state.failed { 0 } else { view.glance.observed };
+        let values = Values::new(&state);
+        drop(state);
+        Pending::new(&self.inner, result, values, until, false)
+    }
+
+    /// Reads and changes the newest state, any number of times, under the exclusive lock. Each call on the [`Writer`]
+    /// is atomic by itself; [`Writer::transaction`] makes several of them one.
+    pub fn write<R>(&self, work: impl FnOnce(&mut Writer<'_>) -> R) -> Pending<R> {
+        let inner = &self.inner;
+        let mut state = inner.state_mut();
+        if state.closed || state.failed {
+            let error = if state.closed { Error::Closed } else { inner.failed_error() };
+            drop(state);
+            return Pending::failed(inner, error);
+        }
+        let glance = Glance::at(inner.clock.now_ms());
+        let mut writer = Writer::new(&mut state, inner.means(), glance);
+        let result = work(&mut writer);
+        let (until, wrote) = (writer.glance.observed, writer.wrote);
+        let values = Values::new(&state);
+        inner.note_pending(&state);
+        let wants_segment = state.tail.is_past_half() && !inner.catalog.is_prepared();
+        drop(state);
+        if wants_segment && inner.background {
+            inner.signal.wake_upkeep();
+        }
+        Pending::new(inner, result, values, until, wrote)
+    }
+
+    /// Waits while the disk is so far behind that more writes would take too much memory, see
+    /// [`Options::pending_bytes_max`]. Ready at once as a rule.
+    pub fn admission(&self) -> Admission {
+        Admission { inner: Arc::clone(&self.inner) }
+    }
+
+    /// The live entry at an address.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`], [`Error::Closed`].
+    pub fn get(&self, at: Address<'_>) -> Result<Option<Entry>> {
+        let look = || {
+            self.read(|view| view.get(at))
+                .map(|found, values| found.map(|found| values.entry(&found)).transpose())
+        };
+        self.settled(look)?
+    }
+
+    /// Sets an entry, if the condition holds, and waits until that is acknowledged.
+    ///
+    /// # Errors
+    /// Those of [`Writer::put`]; [`Error::InDoubt`], [`Error::Failed`], [`Error::Closed`].
+    pub fn put(&self, at: Address<'_>, put: &Put<'_>) -> Result<Decision<Stamp>> {
+        self.admission().wait();
+        self.write(|writer| writer.put(at, put)).wait()?
+    }
+
+    /// Removes an entry, if it is there and the condition holds, and waits until that is acknowledged; `Ok(Ok(None))`
+    /// if it is not there.
+    ///
+    /// # Errors
+    /// Those of [`Writer::delete`]; [`Error::InDoubt`], [`Error::Failed`], [`Error::Closed`].
+    pub fn delete(&self, at: Address<'_>, condition: Condition) -> Result<Decision<Option<Deleted>>> {
+        self.admission().wait();
+        self.write(|writer| writer.delete(at, condition)).wait()?
+    }
+
+    /// Changes nothing but an entry's expiry, and waits until that is acknowledged; `None` if there is no such entry.
+    ///
+    /// # Errors
+    /// Those of [`Writer::touch`]; [`Error::InDoubt`], [`Error::Failed`], [`Error::Closed`].
+    pub fn touch(&self, at: Address<'_>, expiry: Expiry) -> Result<Option<Stamp>> {
+        self.admission().wait();
+        // The value is written anew. Reading it beforehand keeps the disk out of the time under the lock.
+        self.get(at)?;
+        self.write(|writer| writer.touch(at, expiry)).wait()?
+    }
+
+    /// Several operations that happen all or not at all, see [`Writer::transaction`]; waits until they are
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// Those of `operations` and of [`Writer::transaction`]; [`Error::InDoubt`], [`Error::Failed`], [`Error::Closed`].
+    pub fn transaction<T, E: From<Error>>(
+        &self,
+        operations: impl FnOnce(&mut crate::Transaction<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.admission().wait();
+        self.write(|writer| writer.transaction(operations)).wait().map_err(E::from)?
+    }
+
+    /// How many live entries of a namespace have keys that start with `prefix`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn count(&self, tenant: Tenant, namespace: &str, prefix: &str) -> Result<u64> {
+        self.settled(|| self.read(|view| view.count(tenant, namespace, prefix)))
+    }
+
+    /// A page of live entries, in the order of their keys. Values are loaded by [`Pending::map`] on [`Store::read`].
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn scan(&self, tenant: Tenant, scan: &Scan<'_>) -> Result<Page> {
+        self.settled(|| self.read(|view| view.scan(tenant, scan)))
+    }
+
+    /// A page of namespaces that have a live entry, in order.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn namespaces(&self, tenant: Tenant, scan: &NamespaceScan<'_>) -> Result<NamespacePage> {
+        self.settled(|| self.read(|view| view.namespaces(tenant, scan)))
+    }
+
+    /// Becomes ready once everything written before it is on stable storage, also at level
+    /// [`Buffered`](Durability::Buffered). Gives the newest version.
+    pub fn sync(&self) -> Pending<u64> {
+        let state = self.inner.state();
+        let (sequence, closed, failed) = (state.next_sequence - 1, state.closed, state.failed);
+        drop(state);
+        match (closed, failed) {
+            (true, _) => Pending::failed(&self.inner, Error::Closed),
+            (_, true) => Pending::failed(&self.inner, self.inner.failed_error()),
+            _ => Pending::durable(&self.inner, sequence, sequence),
+        }
+    }
+
+    /// What opening the store found and did.
+    pub fn report(&self) -> &OpenReport {
+        &self.inner.report
+    }
+
+    /// Figures about the store.
+    pub fn stats(&self) -> Stats {
+        let inner = &self.inner;
+        let state = inner.state();
+        let sync_micros_log2 = inner.sync_times.counts();
+        Stats {
+            entries: state.index.entries(),
+            index_bytes: state.index.bytes(),
+            segments: state.segments.len(),
+            log_bytes: state.segments.values().map(|segment| u64::from(segment.written())).sum(),
+            pending_bytes: inner.pending_bytes(),
+            sequence: state.next_sequence - 1,
+            acknowledged_sequence: inner.progress.acknowledged(),
+            durable_sequence: inner.progress.durable(),
+            syncs: sync_micros_log2.iter().sum(),
+            sync_micros_log2,
+            failed: state.failed,
+        }
+    }
+
+    /// Closes the store: everything written is synced, and the log marked as complete. Later calls on other handles
+    /// give [`Error::Closed`].
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the log has failed, [`Error::Io`]. The store is closed all the same, and the next open
+    /// recovers it as after a crash.
+    pub fn close(self) -> Result<()> {
+        self.threads.stop();
+        self.inner.close()
+    }
+
+    /// A read that is told even if the log fails in the meantime: then of the state that was acknowledged.
+    fn settled<R>(&self, look: impl Fn() -> Pending<R>) -> Result<R> {
+        match look().wait() {
+            Err(Error::Failed { .. }) => look().wait(),
+            result => result,
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn state(&self) -> ShardedLockReadGuard<'_, State> {
+        // A panic in a caller's closure leaves the state whole: every plan is carried out or dropped as one.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state_mut(&self) -> ShardedLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn means(&self) -> Means<'_> {
+        Means {
+            clock: &self.clock,
+            catalog: &self.catalog,
+            progress: &self.progress,
+            limits: &self.limits,
+            max_index_bytes: self.max_index_bytes,
+        }
+    }
+
+    /// Sequence of the newest record.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.state().next_sequence - 1
+    }
+
+    pub(crate) fn pending_bytes(&self) -> u64 {
+        self.pending_bytes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_pending(&self, state: &State) {
+        self.pending_bytes.store(state.tail.pending_bytes(), Ordering::Release);
+    }
+
+    /// Whether there is room for more writes. Always so after a failure: they are refused in a better way.
+    pub(crate) fn is_admitting(&self) -> bool {
+        self.pending_bytes() < self.pending_bytes_max || self.progress.failure().is_some()
+    }
+
+    /// Does what it takes to bring the log to `sequence`, on this thread.
+    pub(crate) fn drive(&self, mark: Mark, sequence: u64) {
+        if mark == Mark::Durable || self.progress.durability() == Durability::Durable {
+            self.sync_until(sequence);
+        } else {
+            self.flush();
+            if self.progress.needs_ceiling() {
+                self.sync_until(sequence);
+            }
+        }
+        if !self.background {
+            // A segment that cannot be sealed now is sealed later, or recovered.
+            let _ = self.seal_full();
+        }
+    }
+
+    /// Has the log brought to `sequence` by the store's thread.
+    pub(crate) fn request(&self, mark: Mark, sequence: u64) {
+        self.signal.request(mark == Mark::Durable, sequence);
+    }
+
+    /// Seals the segments that are full and durable. One that cannot be sealed stays the first to be sealed next time.
+    pub(crate) fn seal_full(&self) -> Result<()> {
+        let _sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let first = self.state().tail.first_full(self.progress.durable());
+            let Some(full) = first else { return Ok(()) };
+            self.catalog.seal(&full.segment, &full.footer)?;
+            self.state_mut().tail.drop_first_full();
+        }
+    }
+
+    /// Ends the session. The threads have stopped.
+    pub(crate) fn close(&self) -> Result<()> {
+        {
+            let mut state = self.state_mut();
+            if std::mem::replace(&mut state.closed, true) {
+                return Ok(());
+            }
+        }
+        let ended = self.end_log();
+        self.progress.wake_all();
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        ended
+    }
+
+    fn end_log(&self) -> Result<()> {
+        let sequence = self.last_sequence();
+        self.sync_until(sequence);
+        if self.progress.failure().is_some() {
+            return Err(self.failed_error());
+        }
+        self.seal_full()?;
+        let state = self.state();
+        let mut empty = None;
+        match state.tail.finish() {
+            Some(last) => self.catalog.seal(&last.segment, &last.footer)?,
+            None => empty = Some(state.tail.segment().id),
+        }
+        self.catalog.close(empty.as_slice(), sequence, self.clock.now_ms())
+    }
+}

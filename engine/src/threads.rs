@@ -1,0 +1,168 @@
+//! The store's threads: one brings the log to disk for those who await it, one does what can wait.
+
+use crate::error::Result;
+use crate::options::Durability;
+use crate::store::Inner;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What the threads are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    wanted: Mutex<Wanted>,
+    log: Condvar,
+    upkeep: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Bring the log to this sequence…
+    sequence: u64,
+    /// …and to stable storage up to this one, whatever the level.
+    durable_sequence: u64,
+    flush: bool,
+    upkeep: bool,
+    stop: bool,
+}
+
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the log's thread to bring the log to `sequence`.
+    pub(crate) fn request(&self, durable: bool, sequence: u64) {
+        let mut wanted = self.lock();
+        wanted.sequence = wanted.sequence.max(sequence);
+        if durable {
+            wanted.durable_sequence = wanted.durable_sequence.max(sequence);
+        }
+        if !std::mem::replace(&mut wanted.flush, true) {
+            self.log.notify_one();
+        }
+    }
+
+    /// Asks for upkeep before its time.
+    pub(crate) fn wake_upkeep(&self) {
+        let mut wanted = self.lock();
+        if !std::mem::replace(&mut wanted.upkeep, true) {
+            self.upkeep.notify_one();
+        }
+    }
+
+    /// Waits for a request; gives its sequences, or `None` when it is time to stop.
+    fn next_request(&self) -> Option<(u64, u64)> {
+        let mut wanted = self.lock();
+        loop {
+            if std::mem::take(&mut wanted.flush) {
+                return Some((wanted.sequence, wanted.durable_sequence));
+            }
+            if wanted.stop {
+                return None;
+            }
+            wanted = self.log.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until `deadline`, or until upkeep is asked for. Returns false when it is time to stop.
+    fn wait_upkeep(&self, deadline: Instant) -> bool {
+        let mut wanted = self.lock();
+        loop {
+            if wanted.stop {
+                return false;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if std::mem::take(&mut wanted.upkeep) || left.is_zero() {
+                return true;
+            }
+            wanted = self.upkeep.wait_timeout(wanted, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn stop(&self) {
+        self.lock().stop = true;
+        self.log.notify_all();
+        self.upkeep.notify_all();
+    }
+}
+
+/// The running threads. Dropping it stops them and closes the store.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    inner: Arc<Inner>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    /// No threads: callers do everything.
+    pub(crate) fn none(inner: &Arc<Inner>) -> Threads {
+        Threads { inner: Arc::clone(inner), handles: Mutex::default() }
+    }
+
+    pub(crate) fn start(inner: &Arc<Inner>, sync_interval: Duration) -> io::Result<Threads> {
+        let threads = Threads::none(inner);
+        threads.spawn("larder-log", run_log)?;
+        threads.spawn("larder-upkeep", move |inner| run_upkeep(inner, sync_interval))?;
+        Ok(threads)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce(&Inner) + Send + 'static) -> io::Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let handle = thread::Builder::new().name(name.into()).spawn(move || run(&inner))?;
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        Ok(())
+    }
+
+    /// Stops the threads, and waits for them.
+    pub(crate) fn stop(&self) {
+        self.inner.signal.stop();
+        let handles = std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        for handle in handles {
+            // A thread that panicked has nothing left to wait for.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+        // Nobody is left to tell; the next open recovers whatever could not be completed.
+        let _ = self.inner.close();
+    }
+}
+
+fn run_log(inner: &Inner) {
+    while let Some((sequence, durable_sequence)) = inner.signal.next_request() {
+        if inner.progress.durability() == Durability::Durable {
+            inner.sync_until(sequence);
+        } else {
+            inner.flush();
+            if inner.progress.needs_ceiling() {
+                inner.sync_until(sequence);
+            }
+            inner.sync_until(durable_sequence);
+        }
+    }
+}
+
+fn run_upkeep(inner: &Inner, sync_interval: Duration) {
+    loop {
+        // Failures here are met again, and told, where a write needs what is missing.
+        let _ = upkeep(inner);
+        if !inner.signal.wait_upkeep(Instant::now() + sync_interval) {
+            return;
+        }
+    }
+}
+
+fn upkeep(inner: &Inner) -> Result<()> {
+    // Each whatever becomes of the others: a full disk is no reason not to sync.
+    if inner.progress.durability() == Durability::Buffered {
+        inner.sync_until(inner.progress.written());
+    }
+    let sealed = inner.seal_full();
+    inner.catalog.prepare(&inner.clock).and(sealed)
+}

@@ -1,0 +1,46 @@
+//! A read-only look at the newest state.
+
+use crate::address::{Address, Tenant};
+use crate::entry::Stamp;
+use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Scan, State};
+
+/// The newest state under the shared lock, at one reading of the clock.
+///
+/// See [`Store::read`](crate::Store::read). The closure that gets it should be quick: writers wait for it.
+#[derive(Debug)]
+pub struct View<'s> {
+    pub(crate) state: &'s State,
+    pub(crate) glance: Glance,
+}
+
+impl View<'_> {
+    /// The engine's time, in milliseconds since the Unix epoch: the same throughout.
+    pub fn now_ms(&self) -> u64 {
+        self.glance.now_ms
+    }
+
+    /// The live entry at an address.
+    pub fn get(&mut self, at: Address<'_>) -> Option<Found> {
+        self.glance.get(self.state, at)
+    }
+
+    /// Version and expiry of the live entry at an address.
+    pub fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
+        self.glance.slot(self.state, at).map(|slot| slot.stamp())
+    }
+
+    /// How many live entries of a namespace have keys that start with `prefix`.
+    pub fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
+        self.glance.count(self.state, tenant, namespace, prefix)
+    }
+
+    /// A page of live entries.
+    pub fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page {
+        self.glance.scan(self.state, tenant, scan)
+    }
+
+    /// A page of namespaces that have a live entry.
+    pub fn namespaces(&mut self, tenant: Tenant, scan: &NamespaceScan<'_>) -> NamespacePage {
+        self.glance.namespaces(self.state, tenant, scan)
+    }
+}
