@@ -1,0 +1,62 @@
+//! A thin client for Larder: a socket, the protocol, and types for what goes over it.
+//!
+//! Each command is a type in [`request`] that knows its reply, a type in [`reply`]. One core without any I/O writes
+//! requests and matches replies to them; two thin shells move its bytes: [`Client`] on tokio and
+//! [`blocking::Client`] on the standard library. There is no pool, no retry and no reconnecting here, since only
+//! the caller knows which of its requests may be sent twice.
+//!
+//! Values are JSON text and stay text: what comes back is exactly what was stored, digits and order of keys
+//! included. A condition that did not hold is an answer ([`reply::Outcome::Refused`]), not an error.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use larder_client::reply::Outcome;
+//! use larder_client::request::{Get, Set};
+//! use larder_client::{Error, blocking};
+//!
+//! let mut client = blocking::Client::connect("127.0.0.1:5273")?;
+//!
+//! client.set("greeting", r#"{"text":"hello"}"#)?;
+//! let value = client.get("greeting")?.expect("it was set just now");
+//! assert_eq!(value.json, r#"{"text":"hello"}"#);
+//!
+//! // Every option of a command is a method of its request.
+//! let lock = Set::new("lock", "true").ttl(Duration::from_secs(30)).if_absent();
+//! match client.call(&lock)? {
+//!     Outcome::Done(stamp) => println!("taken, version {}", stamp.version),
+//!     Outcome::Refused(_) => println!("somebody else has it"),
+//! }
+//!
+//! // Pipelining: requests go out together, and the replies come in their order.
+//! let user = client.send(&Get::new("user:1"))?;
+//! let count = client.send(&larder_client::request::Count::all())?;
+//! println!("{:?} of {}", client.receive(user)?, client.receive(count)?);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! The async client has the same methods, each to be awaited but for `send`, which only writes to a buffer.
+
+#![forbid(unsafe_code)]
+
+pub mod blocking;
+#[cfg(feature = "async")]
+mod client;
+mod connection;
+mod error;
+mod inbox;
+mod instant;
+mod options;
+mod outbox;
+pub mod reply;
+pub mod request;
+mod verbs;
+mod walk;
+
+#[cfg(feature = "async")]
+pub use client::{Client, Items};
+pub use connection::Pending;
+pub use error::Error;
+pub use instant::rfc3339;
+pub use larder_protocol::{Code, Condition, Expiry, RequestError, Ttl, ValueType};
+pub use options::Options;

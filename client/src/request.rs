@@ -1,0 +1,101 @@
+//! Requests. Each is a small value that borrows what it says, has a method for each option of its command, and knows
+//! the type of its reply.
+//!
+//! What only the server can judge (limits, spellings, whether a cursor is its own) is left to the server.
+
+mod list;
+mod read;
+mod server;
+mod write;
+
+use larder_protocol::reply::{Reply, ReplyError};
+use larder_protocol::{Lines, RequestError, RequestLine, lines};
+
+pub use list::{List, Namespaces, Paged};
+pub use read::{Count, Entry, Exists, Get, GetPath, Mget, TimeToLive};
+pub use server::{Hello, Ping, Stats, Sync};
+pub use write::{Del, Persist, Set, Take, Touch};
+
+/// A command with its arguments. It can be implemented for commands that this crate has no type for.
+pub trait Request {
+    /// What the server answers, where it does not answer with an error.
+    type Reply;
+
+    /// Appends exactly one line, or nothing on an error. `namespace` is the client's, for a request that names none.
+    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError>;
+
+    /// Of how many lines the reply is.
+    fn shape(&self) -> Shape {
+        Shape::Line
+    }
+
+    /// Reads the reply; an `ERR` never comes here.
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError>;
+}
+
+/// Of how many lines a reply is; in any case it may be one `ERR` line instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One.
+    Line,
+    /// So many, each a `VAL` or a `NIL`.
+    Lines(usize),
+    /// As many `ITEM` lines as there are, closed by `END` (or `ERR`).
+    Listing,
+}
+
+/// The lines of one reply, parsed one after the other.
+#[derive(Clone, Debug)]
+pub struct Replies<'a>(Lines<'a>);
+
+impl<'a> Replies<'a> {
+    pub(crate) fn new(reply: &'a [u8]) -> Self {
+        Self(lines(reply))
+    }
+
+    /// The one line of a reply of [`Shape::Line`].
+    pub fn one(mut self) -> Result<Reply<'a>, ReplyError> {
+        self.next().unwrap_or(Err(ReplyError::Kind))
+    }
+}
+
+impl<'a> Iterator for Replies<'a> {
+    type Item = Result<Reply<'a>, ReplyError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(Reply::parse)
+    }
+}
+
+/// The options that requests have in common, left out where they have nothing to say.
+trait Options {
+    fn option_if_some(self, name: &str, value: Option<&str>) -> Self;
+    fn flag(self, name: &str, set: bool) -> Self;
+}
+
+impl Options for RequestLine<'_> {
+    fn option_if_some(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.option(name, value),
+            None => self,
+        }
+    }
+
+    fn flag(self, name: &str, set: bool) -> Self {
+        if set { self.option(name, "1") } else { self }
+    }
+}
+
+/// The method that every request to a namespace has.
+macro_rules! in_namespace {
+    ($($request:ident)*) => {$(
+        impl<'a> $request<'a> {
+            /// In this namespace, whatever the client's is.
+            #[must_use]
+            pub const fn in_namespace(self, namespace: &'a str) -> Self {
+                Self { namespace: Some(namespace), ..self }
+            }
+        }
+    )*};
+}
+use in_namespace;

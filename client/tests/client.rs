@@ -1,0 +1,11 @@
+//! The clients against scripted peers: both shells go through the same scripts.
+
+#[cfg(test)]
+mod client {
+    mod answers;
+    mod faults;
+    mod peer;
+    mod pipelining;
+    mod requests;
+    mod shell;
+}

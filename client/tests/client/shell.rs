@@ -1,0 +1,97 @@
+//! One face for both clients, so that each script is followed by both.
+
+use std::time::Duration;
+
+use larder_client::request::{Paged, Request};
+use larder_client::{Client, Error, Options, Pending, blocking};
+use tokio::runtime::{self, Runtime};
+
+use super::peer::{Peer, Step};
+
+pub(super) enum Shell {
+    Blocking(blocking::Client),
+    Async(Runtime, Client),
+}
+
+/// Runs a test with each client, each time against a new peer that follows the script.
+pub(super) fn both(steps: &[Step], test: impl Fn(&mut Shell)) {
+    for connect in [Shell::blocking, Shell::tokio] {
+        let peer = Peer::following(steps.to_vec());
+        let mut shell = connect(&peer);
+        test(&mut shell);
+        drop(shell);
+        peer.finish();
+    }
+}
+
+pub(super) fn options() -> Options {
+    Options {
+        reply_timeout: Some(Duration::from_millis(500)),
+        reply_bytes_max: 1_000_000,
+        ..Options::default()
+    }
+}
+
+impl Shell {
+    pub(super) fn blocking(peer: &Peer) -> Self {
+        Self::Blocking(blocking::Client::connect_with(peer.addr, &options()).unwrap())
+    }
+
+    pub(super) fn tokio(peer: &Peer) -> Self {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = runtime.block_on(Client::connect_with(peer.addr, &options())).unwrap();
+        Self::Async(runtime, client)
+    }
+
+    pub(super) fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Error> {
+        match self {
+            Self::Blocking(client) => client.call(request),
+            Self::Async(runtime, client) => runtime.block_on(client.call(request)),
+        }
+    }
+
+    pub(super) fn send<R: Request>(&mut self, request: &R) -> Result<Pending<R::Reply>, Error> {
+        match self {
+            Self::Blocking(client) => client.send(request),
+            Self::Async(_, client) => client.send(request),
+        }
+    }
+
+    pub(super) fn receive<T>(&mut self, pending: Pending<T>) -> Result<T, Error> {
+        match self {
+            Self::Blocking(client) => client.receive(pending),
+            Self::Async(runtime, client) => runtime.block_on(client.receive(pending)),
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        match self {
+            Self::Blocking(client) => client.flush(),
+            Self::Async(runtime, client) => runtime.block_on(client.flush()),
+        }
+    }
+
+    pub(super) fn pipeline<R: Request>(
+        &mut self,
+        requests: &[R],
+    ) -> Result<Vec<Result<R::Reply, Error>>, Error> {
+        match self {
+            Self::Blocking(client) => client.pipeline(requests),
+            Self::Async(runtime, client) => runtime.block_on(client.pipeline(requests)),
+        }
+    }
+
+    pub(super) fn items<P: Paged>(&mut self, listing: P) -> Result<Vec<P::Item>, Error> {
+        match self {
+            Self::Blocking(client) => client.items(listing).collect(),
+            Self::Async(runtime, client) => runtime.block_on(async {
+                let mut items = client.items(listing);
+                let mut all = Vec::new();
+                while let Some(item) = items.next().await? {
+                    all.push(item);
+                }
+                Ok(all)
+            }),
+        }
+    }
+}
