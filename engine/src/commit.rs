@@ -412,3 +412,31 @@ impl Future for Admission {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffered_acknowledgements_stop_below_the_durable_ceiling_at_the_border_of_a_frame() {
+        let progress = Progress::new(Durability::Buffered, 0, 10);
+        progress.advance_written(7);
+        assert_eq!((progress.acknowledged(), progress.needs_ceiling()), (7, false));
+        // A frame from 8 to 12: to acknowledge 10 would be to acknowledge a part of it.
+        progress.advance_written(12);
+        assert_eq!((progress.acknowledged(), progress.needs_ceiling()), (7, true));
+        progress.advance_durable(12, 30);
+        assert_eq!((progress.acknowledged(), progress.needs_ceiling()), (12, false));
+    }
+
+    #[test]
+    fn after_a_failure_the_marks_stand_still() {
+        let progress = Progress::new(Durability::Durable, 3, 10);
+        progress.advance_written(5);
+        assert!(progress.fail("by order") && !progress.fail("again"));
+        progress.advance_written(6);
+        progress.advance_durable(5, 10);
+        assert_eq!((progress.written(), progress.durable(), progress.acknowledged()), (5, 3, 3));
+        assert!(progress.sync_turn(5).is_none());
+    }
+}

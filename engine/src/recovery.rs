@@ -70,14 +70,6 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, create: bool) -> Result<Recovered> {
     Ok(recovery.finish())
 }
 
-/// Removes segments that no manifest names any more.
-pub(crate) fn remove(disk: &dyn Disk, segments: &[u32]) {
-    for id in segments {
-        // One that stays is set aside by the next open.
-        let _ = disk.remove(&file_name(*id));
-    }
-}
-
 fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
     let location = disk.location();
     if names.iter().any(|name| parse_file_name(name).is_some()) {

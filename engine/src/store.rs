@@ -78,7 +78,7 @@ impl Store {
         }
         // Writes the manifest: from here on the store is open, and not clean.
         let active = catalog.take(0, &clock)?;
-        recovery::remove(&*disk, &recovered.obsolete);
+        catalog.remove(&recovered.obsolete);
 
         let mut segments = recovered.segments;
         segments.insert(active.id, Arc::clone(&active));

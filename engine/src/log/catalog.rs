@@ -176,11 +176,20 @@ impl Catalog {
         next.ceiling = next.sequence;
         next.time_ms = next.time_ms.max(time_ms);
         self.replace(&mut kept, next)?;
-        for id in dropped {
-            // Should this fail, the next open sets the file aside: the manifest does not name it.
-            let _ = self.disk.remove(&file_name(id));
-        }
+        drop(kept);
+        self.remove(&dropped);
         Ok(())
+    }
+
+    /// Removes segments that the manifest does not name any more. Should that fail, or not be durable, the next open sets
+    /// their files aside.
+    pub(crate) fn remove(&self, segments: &[u32]) {
+        for id in segments {
+            let _ = self.disk.remove(&file_name(*id));
+        }
+        if !segments.is_empty() {
+            let _ = self.disk.sync_dir();
+        }
     }
 
     fn replace(&self, kept: &mut Kept, mut next: Manifest) -> Result<()> {

@@ -1,0 +1,94 @@
+//! RESP2: a request is an array of bulk strings with their lengths ahead, and so is a value.
+
+use memchr::memchr;
+
+use super::{Malformed, Recognised, Reply};
+
+const CRLF: &[u8] = b"\r\n";
+
+pub(super) fn encode_get(key: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"*2\r\n$3\r\nGET\r\n");
+    encode_bulk(key, out);
+}
+
+pub(super) fn encode_set(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"*3\r\n$3\r\nSET\r\n");
+    encode_bulk(key, out);
+    encode_bulk(value, out);
+}
+
+fn encode_bulk(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'$');
+    out.extend_from_slice(itoa::Buffer::new().format(text.len()).as_bytes());
+    out.extend_from_slice(CRLF);
+    out.extend_from_slice(text);
+    out.extend_from_slice(CRLF);
+}
+
+pub(super) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
+    let Some(end) = memchr(b'\n', bytes) else { return Ok(None) };
+    let line = bytes[..end].strip_suffix(b"\r").ok_or(Malformed)?;
+    let (kind, text) = line.split_first().ok_or(Malformed)?;
+    let reply = match kind {
+        b'+' if text == b"OK" => Reply::Done,
+        b'-' => Reply::Error,
+        b'$' if text == b"-1" => Reply::Nil,
+        b'$' => return recognise_bulk(&bytes[end + 1..], end + 1, text),
+        _ => return Err(Malformed),
+    };
+    Ok(Some(Recognised { reply, length: end + 1 }))
+}
+
+/// The value behind its header; it is skipped by its length and never searched.
+fn recognise_bulk(body: &[u8], header: usize, length: &[u8]) -> Result<Option<Recognised>, Malformed> {
+    let length = decimal(length).ok_or(Malformed)?;
+    let body_end = length.checked_add(CRLF.len()).ok_or(Malformed)?;
+    match body.get(length..body_end) {
+        None => Ok(None),
+        Some(CRLF) => Ok(Some(Recognised { reply: Reply::Value(length), length: header + body_end })),
+        Some(_) => Err(Malformed),
+    }
+}
+
+fn decimal(text: &[u8]) -> Option<usize> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::recognised_at_every_split;
+    use super::*;
+    use crate::dialect::Dialect;
+
+    #[test]
+    fn requests_are_arrays_of_bulk_strings() {
+        let mut out = Vec::new();
+        encode_get(b"user:1", &mut out);
+        assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$6\r\nuser:1\r\n");
+        out.clear();
+        encode_set(b"user:1", br#"{"a":123456}"#, &mut out);
+        assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$6\r\nuser:1\r\n$12\r\n{\"a\":123456}\r\n");
+    }
+
+    #[test]
+    fn replies_are_recognised_at_every_split() {
+        recognised_at_every_split(
+            Dialect::Resp,
+            b"$14\r\n{\"name\":\"a\r\n\"}\r\n$-1\r\n+OK\r\n-ERR no such thing\r\n$0\r\n\r\n$1\r\n3\r\n",
+            &[Reply::Value(14), Reply::Nil, Reply::Done, Reply::Error, Reply::Value(0), Reply::Value(1)],
+        );
+    }
+
+    #[test]
+    fn other_bytes_are_malformed() {
+        for text in
+            ["\r\n", "+OK\n", "+PONG\r\n", ":1\r\n", "$\r\n", "$+1\r\n", "$-2\r\n", "$1\r\nabc", "*0\r\n"]
+        {
+            assert_eq!(recognise(text.as_bytes()), Err(Malformed), "{text:?}");
+        }
+        assert_eq!(recognise(format!("${}\r\n", usize::MAX).as_bytes()), Err(Malformed));
+    }
+}

@@ -1,0 +1,29 @@
+//! Load for a key-value server over TCP, and what the server spent on it.
+//!
+//! The way of a request: [`workload`] draws an operation, [`dialect`] encodes it, a connection of the [`pool`]
+//! writes a batch of them and recognises the replies, [`tally`] counts them. [`measure`] puts that between two
+//! samples of the server's [`procfs`] counters, and [`report`] says what came out.
+//! [`contender`] starts servers for [`compare`]; [`limit`] is the server that does nothing but the protocol.
+//!
+//! Linux only: the CPU time of another process comes from `/proc`, the waiting from epoll.
+
+pub mod affinity;
+pub mod compare;
+mod connection;
+pub mod contender;
+pub mod dialect;
+mod error;
+pub mod key;
+pub mod limit;
+pub mod measure;
+pub mod pool;
+mod process;
+pub mod procfs;
+pub mod random;
+pub mod report;
+mod table;
+pub mod tally;
+pub mod value;
+pub mod workload;
+
+pub use error::Error;

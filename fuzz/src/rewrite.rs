@@ -1,0 +1,89 @@
+//! From a parsed request back to a line, by the writer that clients use.
+
+use larder_protocol::{Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, encode_cursor};
+
+/// Appends a line that says the same as `request`.
+pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
+    let mut line = RequestLine::new(out, request.command.verb());
+    line = match &request.command {
+        Command::Ping | Command::Quit | Command::Sync | Command::Stats => line,
+        Command::Hello { token, name } => {
+            let line = option(line, "token", token.as_ref().map(|token| &*token.0));
+            option(line, "name", name.as_deref())
+        }
+        Command::Ns(namespace) => namespace.iter().fold(line, |line, namespace| line.token(namespace)),
+        Command::Help(verb) => verb.iter().fold(line, |line, verb| line.token(verb.as_str())),
+        Command::Get { key, path } => {
+            option(line.token(key), "path", path.as_ref().map(|path| path.as_str()))
+        }
+        Command::Set(set) => rewrite_set(line, set),
+        Command::Entry { key } | Command::Ttl { key } | Command::Persist { key } => line.token(key),
+        Command::Mget { keys } | Command::Exists { keys } => {
+            keys.iter().fold(line, |line, key| line.token(key))
+        }
+        Command::Del { key, version, get } => {
+            let line = line.token(key).option_number("get", (*get).into());
+            version.iter().fold(line, |line, version| line.option_number("if", *version))
+        }
+        Command::Touch { key, ttl } => expiry(line.token(key), *ttl),
+        Command::List(list) => rewrite_list(line, list),
+        Command::Count { prefix } => line.option("prefix", prefix),
+        Command::Namespaces { prefix, limit, after } => {
+            let line = line.option("prefix", prefix).option_number("limit", *limit as u64);
+            cursor(line, after.as_deref())
+        }
+    };
+    // The namespace is the last of the options, and the value of a SET comes after all of them.
+    line = option(line, "ns", request.ns.as_deref());
+    if let Command::Set(set) = &request.command {
+        line = line.json(&set.json);
+    }
+    line.end().expect("what was parsed can be written");
+}
+
+fn rewrite_set<'o>(line: RequestLine<'o>, set: &Set<'_>) -> RequestLine<'o> {
+    let line = line.token(&set.key).option("type", set.value_type.as_str());
+    let line = match set.expiry {
+        Expiry::Clear => line,
+        Expiry::Keep => line.option("keepttl", "1"),
+        Expiry::Set(ttl) => expiry(line, ttl),
+    };
+    let line = match set.condition {
+        None => line,
+        Some(Condition::Absent) => line.option("if", "absent"),
+        Some(Condition::Present) => line.option("if", "present"),
+        Some(Condition::Version(version)) => line.option_number("if", version),
+    };
+    option(line, "desc", set.description.as_deref())
+}
+
+fn rewrite_list<'o>(line: RequestLine<'o>, list: &List<'_>) -> RequestLine<'o> {
+    let line = line
+        .option("prefix", &list.prefix)
+        .option_number("limit", list.limit as u64)
+        .option_number("reverse", list.reverse.into())
+        .option_number("values", list.values.into());
+    cursor(line, list.after.as_deref())
+}
+
+fn option<'o>(line: RequestLine<'o>, name: &str, value: Option<&str>) -> RequestLine<'o> {
+    value.into_iter().fold(line, |line, value| line.option(name, value))
+}
+
+fn cursor<'o>(line: RequestLine<'o>, after: Option<&str>) -> RequestLine<'o> {
+    let mut text = Vec::new();
+    after.into_iter().for_each(|after| encode_cursor(&mut text, after));
+    let text = String::from_utf8(text).expect("cursors are ASCII");
+    option(line, "cursor", after.map(|_| &*text))
+}
+
+fn expiry(line: RequestLine<'_>, ttl: Ttl) -> RequestLine<'_> {
+    match ttl {
+        Ttl::After(after_ms) => line.option("ttl", &format!("{after_ms}ms")),
+        Ttl::At(unix_ms) => {
+            let instant =
+                i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+            line.option("at", &instant.expect("instants are read by the same library").to_string())
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line's verbs: each sends a request or two to a running server and shows what came back.
+//!
+//! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
+//! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
+//! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
+
+mod count;
+mod del;
+mod entry;
+mod expiry;
+mod export;
+mod failure;
+mod get;
+mod import;
+mod ls;
+mod namespaces;
+mod object;
+mod output;
+mod ping;
+mod pretty;
+mod session;
+mod set;
+mod stats;
+mod table;
+mod touch;
+mod ttl;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// The verbs that talk to a server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Prints a value
+    Get(get::Get),
+    /// Creates or replaces an entry
+    Set(Box<set::Set>),
+    /// Deletes an entry
+    Del(del::Del),
+    /// Lists keys, sorted
+    Ls(ls::Ls),
+    /// Counts entries
+    Count(count::Count),
+    /// Lists the namespaces that hold entries
+    Namespaces(namespaces::Namespaces),
+    /// Tells how long an entry still lives
+    Ttl(ttl::TimeToLive),
+    /// Gives an entry a new expiry
+    Touch(touch::Touch),
+    /// Takes the expiry from an entry
+    Persist(touch::Persist),
+    /// Shows an entry with all its fields
+    Entry(entry::Entry),
+    /// Stores entries read as JSON lines
+    Import(import::Import),
+    /// Writes entries as JSON lines that `import` reads
+    Export(export::Export),
+    /// Asks whether the server is there
+    Ping(ping::Ping),
+    /// Shows counters and sizes of the server
+    Stats(stats::Stats),
+}
+
+/// How a verb ended that could be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// Found, or done.
+    Done,
+    /// Not found, or a condition did not hold.
+    No,
+}
+
+/// Runs a verb. The exit code is 0 when found or done, 1 when not found or refused by a condition, 2 when what was
+/// asked for is wrong, 3 when the server or the way to it fails.
+pub(crate) fn run(verb: Verb) -> ExitCode {
+    let result = match verb {
+        Verb::Get(verb) => verb.run(),
+        Verb::Set(verb) => verb.run(),
+        Verb::Del(verb) => verb.run(),
+        Verb::Ls(verb) => verb.run(),
+        Verb::Count(verb) => verb.run(),
+        Verb::Namespaces(verb) => verb.run(),
+        Verb::Ttl(verb) => verb.run(),
+        Verb::Touch(verb) => verb.run(),
+        Verb::Persist(verb) => verb.run(),
+        Verb::Entry(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
+        Verb::Ping(verb) => verb.run(),
+        Verb::Stats(verb) => verb.run(),
+    };
+    match result {
+        Ok(Status::Done) => ExitCode::SUCCESS,
+        Ok(Status::No) => ExitCode::from(1),
+        // Whoever closed the output, as `head` does, has what they wanted.
+        Err(failure) if failure.is_closed_output() => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::say(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What every verb begins with: the options they share, a connection, and somewhere to write to.
+
+use clap::Args;
+use larder_client::blocking::Client;
+use larder_client::request::Request;
+use larder_client::{Error, Options};
+
+use super::Status;
+use super::failure::Failure;
+use super::object::Object;
+use super::output::{Output, Style, say};
+
+/// Options that all verbs share.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server and output")]
+pub(super) struct Target {
+    /// Address of the server
+    #[arg(
+        long,
+        env = "LARDER_ADDR",
+        hide_env_values = true,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:5273"
+    )]
+    pub(super) addr: String,
+    /// Namespace [default: that of the server, `default`]
+    #[arg(long, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
+    pub(super) ns: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A verb at work.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) out: Output,
+    addr: String,
+    namespace: Option<String>,
+}
+
+impl Target {
+    /// Connects.
+    pub(super) fn open(&self) -> Result<Session, Failure> {
+        let options = Options { namespace: self.ns.clone(), ..Options::default() };
+        let client = Client::connect_with(self.addr.as_str(), &options)
+            .map_err(|source| Failure::Connect { source })?;
+        Ok(Session {
+            client,
+            out: Output::new(self.json),
+            addr: self.addr.clone(),
+            namespace: self.ns.clone(),
+        })
+    }
+}
+
+impl Session {
+    pub(super) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Sends a request and waits for its reply.
+    pub(super) fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Failure> {
+        self.client.call(request).map_err(|error| self.failure(error))
+    }
+
+    pub(super) fn failure(&self, source: Error) -> Failure {
+        Failure::of_request(&self.addr, source)
+    }
+
+    /// Ends with what was written.
+    pub(super) fn done(mut self) -> Result<Status, Failure> {
+        self.out.flush()?;
+        Ok(Status::Done)
+    }
+
+    /// Ends because there is no such entry.
+    pub(super) fn absent(self, key: &str) -> Result<Status, Failure> {
+        let place = self.namespace.as_ref().map(|ns| format!(" in namespace {ns:?}")).unwrap_or_default();
+        let sentence = format!("there is no entry {key:?}{place}");
+        self.no(Object::new().text("key", key).text("result", "absent"), &sentence)
+    }
+
+    /// Ends because of what a condition found: `answer` for programs, `sentence` for people.
+    pub(super) fn no(mut self, answer: Object, sentence: &str) -> Result<Status, Failure> {
+        match self.out.style() {
+            Style::Json => self.out.object(answer)?,
+            Style::Plain | Style::Terminal => say(&sentence),
+        }
+        self.out.flush()?;
+        Ok(Status::No)
+    }
+}

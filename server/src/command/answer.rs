@@ -1,0 +1,66 @@
+//! What a command leaves behind under the lock, for its reply to be rendered from.
+
+use larder_engine::{Decision, Deleted, Found, NamespacePage, Page, Stamp};
+use larder_protocol::json::Pointer;
+use larder_protocol::{ParseError, Verb};
+
+/// The answer to one command, its values not loaded yet.
+#[derive(Debug)]
+pub(crate) enum Answer<'t> {
+    /// `OK`
+    Ok,
+    /// `OK`, and who the server is.
+    Hello,
+    /// `OK`, and the counters.
+    Stats,
+    /// `ITEM` lines about commands.
+    Help(Option<Verb>),
+    /// `OK <namespace>`
+    Namespace(&'t str),
+    /// `VAL`, `NIL` or `NO PATH`
+    Value(Option<Found>, Option<&'t Pointer<'t>>),
+    /// `VAL` or `NIL` for each.
+    Values(Vec<Option<Found>>),
+    /// `OK` with all fields, or `NIL`.
+    Entry { found: Option<Found>, namespace: &'t str, key: &'t str },
+    /// `OK <number>`
+    Number(u64),
+    /// `OK` with milliseconds left or `-`, or `NIL`.
+    Left(Option<Option<u64>>),
+    /// `OK <version> <expires>` or `NO …`
+    Written(Decision<Stamp>),
+    /// `OK <version> <expires>` or `NIL`
+    Touched(Option<Stamp>),
+    /// `OK <version>`, `NIL` or `NO …`
+    Deleted(Decision<Option<Deleted>>),
+    /// `VAL` of what was deleted, `NIL` or `NO …`
+    Taken(Decision<Option<Deleted>>),
+    /// `ITEM` lines with keys, and perhaps with values.
+    Entries { page: Page, values: bool },
+    /// `ITEM` lines with namespaces.
+    Namespaces(NamespacePage),
+    /// `ERR`
+    Refused(Box<ParseError>),
+}
+
+impl Answer<'_> {
+    /// About how many bytes the answer may hold in memory until it is rendered.
+    pub(crate) fn bytes(&self) -> usize {
+        let stored = |found: &Option<Found>| found.as_ref().map_or(0, Found::stored_bytes);
+        match self {
+            Answer::Value(found, _) | Answer::Entry { found, .. } => stored(found),
+            Answer::Values(founds) => founds.iter().map(stored).sum(),
+            Answer::Entries { page, .. } => page.items.iter().map(|(_, found)| found.stored_bytes()).sum(),
+            Answer::Deleted(Ok(Some(deleted))) | Answer::Taken(Ok(Some(deleted))) => {
+                deleted.found.stored_bytes()
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl From<ParseError> for Answer<'_> {
+    fn from(error: ParseError) -> Self {
+        Answer::Refused(Box::new(error))
+    }
+}

@@ -1,0 +1,21 @@
+//! Commands: what each does to the store, and how its answer becomes reply lines.
+//!
+//! A command passes through here twice. Under the store's lock it is looked up or carried out and leaves an
+//! [`Answer`]: quick, without a value being copied. Later, outside of every lock, the answers of a whole round are
+//! rendered ([`Rendering`]), and only there are values loaded. A new command is an arm in [`read`](mod@read) or
+//! [`write`](mod@write), and a new kind of answer only where none of the present ones fits.
+
+mod answer;
+mod entry;
+mod failure;
+pub(crate) mod hello;
+mod read;
+mod render;
+mod stats;
+mod write;
+
+pub(crate) use answer::Answer;
+pub(crate) use failure::{SHUTDOWN, refusal};
+pub(crate) use read::{Scope, read};
+pub(crate) use render::{Rendering, Sources, refuse};
+pub(crate) use write::write;

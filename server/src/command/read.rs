@@ -1,0 +1,146 @@
+//! Commands that change nothing, and those that need no store at all.
+
+use std::borrow::Cow;
+
+use larder_engine::{Address, Found, NamespacePage, NamespaceScan, Page, Scan, Stamp, Tenant, View, Writer};
+use larder_protocol::{Command, List};
+
+use super::answer::Answer;
+use super::failure::refusal;
+
+/// What the store can be asked under either lock: a turn that writes also reads.
+pub(crate) trait Reader {
+    fn now_ms(&self) -> u64;
+    fn get(&mut self, at: Address<'_>) -> Option<Found>;
+    fn stamp(&mut self, at: Address<'_>) -> Option<Stamp>;
+    fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64;
+    fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page;
+    fn namespaces(&mut self, tenant: Tenant, scan: &NamespaceScan<'_>) -> NamespacePage;
+}
+
+macro_rules! reader {
+    ($type:ident) => {
+        impl Reader for $type<'_> {
+            fn now_ms(&self) -> u64 {
+                $type::now_ms(self)
+            }
+            fn get(&mut self, at: Address<'_>) -> Option<Found> {
+                $type::get(self, at)
+            }
+            fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
+                $type::stamp(self, at)
+            }
+            fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
+                $type::count(self, tenant, namespace, prefix)
+            }
+            fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page {
+                $type::scan(self, tenant, scan)
+            }
+            fn namespaces(&mut self, tenant: Tenant, scan: &NamespaceScan<'_>) -> NamespacePage {
+                $type::namespaces(self, tenant, scan)
+            }
+        }
+    };
+}
+
+reader!(View);
+reader!(Writer);
+
+/// Where a command acts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'t> {
+    pub(crate) tenant: Tenant,
+    pub(crate) namespace: &'t str,
+    pub(crate) max_ttl_ms: u64,
+}
+
+impl<'t> Scope<'t> {
+    /// The full name of an entry, or the answer to one that cannot exist.
+    pub(super) fn address(&self, key: &'t str) -> Result<Address<'t>, Answer<'t>> {
+        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()).into())
+    }
+}
+
+/// Carries out a command that changes nothing.
+#[inline]
+pub(crate) fn read<'t>(reader: &mut impl Reader, scope: Scope<'t>, command: &'t Command<'t>) -> Answer<'t> {
+    try_read(reader, scope, command).unwrap_or_else(|refused| refused)
+}
+
+fn try_read<'t>(
+    reader: &mut impl Reader,
+    scope: Scope<'t>,
+    command: &'t Command<'t>,
+) -> Result<Answer<'t>, Answer<'t>> {
+    Ok(match command {
+        Command::Get { key, path } => Answer::Value(reader.get(scope.address(key)?), path.as_ref()),
+        Command::Mget { keys } => mget(reader, scope, keys)?,
+        Command::Entry { key } => {
+            Answer::Entry { found: reader.get(scope.address(key)?), namespace: scope.namespace, key }
+        }
+        Command::Exists { keys } => exists(reader, scope, keys)?,
+        Command::Ttl { key } => ttl(reader, scope.address(key)?),
+        Command::List(list) => entries(reader, scope, list),
+        Command::Count { prefix } => Answer::Number(reader.count(scope.tenant, scope.namespace, prefix)),
+        Command::Namespaces { prefix, limit, after } => {
+            let scan = NamespaceScan { prefix, after: after.as_deref(), limit: *limit };
+            Answer::Namespaces(reader.namespaces(scope.tenant, &scan))
+        }
+        Command::Hello { .. } => Answer::Hello,
+        Command::Ns(_) => Answer::Namespace(scope.namespace),
+        Command::Help(verb) => Answer::Help(*verb),
+        Command::Stats => Answer::Stats,
+        Command::Ping | Command::Quit => Answer::Ok,
+        Command::Set(_)
+        | Command::Del { .. }
+        | Command::Touch { .. }
+        | Command::Persist { .. }
+        | Command::Sync => misrouted(),
+    })
+}
+
+fn mget<'t>(
+    reader: &mut impl Reader,
+    scope: Scope<'t>,
+    keys: &'t [Cow<'t, str>],
+) -> Result<Answer<'t>, Answer<'t>> {
+    let founds = keys.iter().map(|key| Ok(reader.get(scope.address(key)?)));
+    founds.collect::<Result<_, _>>().map(Answer::Values)
+}
+
+fn exists<'t>(
+    reader: &mut impl Reader,
+    scope: Scope<'t>,
+    keys: &'t [Cow<'t, str>],
+) -> Result<Answer<'t>, Answer<'t>> {
+    let mut live = 0;
+    for key in keys {
+        live += u64::from(reader.stamp(scope.address(key)?).is_some());
+    }
+    Ok(Answer::Number(live))
+}
+
+fn ttl<'t>(reader: &mut impl Reader, at: Address<'_>) -> Answer<'t> {
+    let now_ms = reader.now_ms();
+    let stamp = reader.stamp(at);
+    Answer::Left(stamp.map(|stamp| stamp.expires_at.map(|expires_at| expires_at.saturating_sub(now_ms))))
+}
+
+fn entries<'t>(reader: &mut impl Reader, scope: Scope<'t>, list: &List<'_>) -> Answer<'t> {
+    let scan = Scan {
+        namespace: scope.namespace,
+        prefix: &list.prefix,
+        after: list.after.as_deref(),
+        reverse: list.reverse,
+        limit: list.limit,
+    };
+    Answer::Entries { page: reader.scan(scope.tenant, &scan), values: list.values }
+}
+
+/// The table of commands and the dispatcher disagree: a fault of the server's own, and no reason to fall over.
+#[cold]
+pub(super) fn misrouted<'t>() -> Answer<'t> {
+    debug_assert!(false, "a command is carried out where its row in the table says");
+    let text = "this command went astray within the server; please report it".to_owned();
+    larder_protocol::ParseError { code: larder_protocol::Code::Internal, text }.into()
+}

@@ -1,0 +1,77 @@
+//! The reply to `STATS`: counters of the server and figures of its store.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_engine::Stats;
+use serde::Serialize;
+
+use crate::shared::{Shared, durability_name};
+
+/// Units come last in the names; what has none is a number of things.
+#[derive(Serialize)]
+struct Object {
+    version: &'static str,
+    uptime_ms: u64,
+    durability: &'static str,
+    connections: usize,
+    connections_max: u32,
+    connections_accepted: u64,
+    connections_refused: u64,
+    commands: u64,
+    errors: u64,
+    entries: u64,
+    index_bytes: u64,
+    segments: usize,
+    log_bytes: u64,
+    pending_bytes: u64,
+    newest_version: u64,
+    acknowledged_version: u64,
+    durable_version: u64,
+    syncs: u64,
+    /// Syncs that took less than 2^i microseconds, and at least half of that, by i.
+    sync_micros_log2: Vec<u64>,
+    failed: bool,
+}
+
+/// The JSON after `OK`.
+pub(super) fn object(shared: &Shared) -> Vec<u8> {
+    let Stats {
+        entries,
+        index_bytes,
+        segments,
+        log_bytes,
+        pending_bytes,
+        sequence,
+        acknowledged_sequence,
+        durable_sequence,
+        syncs,
+        sync_micros_log2,
+        failed,
+    } = shared.store.stats();
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &shared.counters;
+    let object = Object {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        durability: durability_name(shared.durability),
+        connections: shared.connections(),
+        connections_max: shared.connections_max,
+        connections_accepted: count(&counters.accepted),
+        connections_refused: count(&counters.refused),
+        commands: count(&counters.commands),
+        errors: count(&counters.errors),
+        entries,
+        index_bytes,
+        segments,
+        log_bytes,
+        pending_bytes,
+        newest_version: sequence,
+        acknowledged_version: acknowledged_sequence,
+        durable_version: durable_sequence,
+        syncs,
+        sync_micros_log2: sync_micros_log2.to_vec(),
+        failed,
+    };
+    // Numbers and fixed texts: there is nothing in it that could fail to be written.
+    serde_json::to_vec(&object).unwrap_or_default()
+}

@@ -1,0 +1,160 @@
+//! Carrying out the commands of a turn: under one lock, with one wait for durability.
+//!
+//! A turn is usually one round. It takes more where its answers hold much memory, since what a value waits in before
+//! it is sent must be bounded.
+
+use std::io;
+
+use larder_engine::{Error, Pending, Tenant};
+use larder_protocol::Command;
+use tokio::task::yield_now;
+
+use super::socket::Socket;
+use super::turn::{Namespaces, Step};
+use crate::command::{Answer, Rendering, Scope, Sources, read, refusal, refuse, write};
+use crate::shared::{Shared, Tally};
+
+/// Stored bytes that the answers of one round may point at.
+const ROUND_BYTES_MAX: usize = 1024 * 1024;
+
+/// What the steps of a turn are carried out with.
+pub(super) struct Round<'r> {
+    pub(super) shared: &'r Shared,
+    pub(super) namespaces: &'r Namespaces,
+    pub(super) socket: &'r mut Socket,
+}
+
+impl Round<'_> {
+    /// Answers all steps, in order, into the socket's buffer.
+    pub(super) async fn steps(&mut self, steps: &[Step<'_>]) -> io::Result<()> {
+        let mut rest = steps;
+        while !rest.is_empty() {
+            let taken = self.round(rest).await?;
+            rest = &rest[taken..];
+        }
+        Ok(())
+    }
+
+    /// Answers as many steps as one round may take. Returns how many.
+    async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
+        let (shared, namespaces) = (self.shared, self.namespaces);
+        let mut taken = 0;
+        let pending = if steps.iter().any(Step::writes) {
+            shared.store.admission().await;
+            shared.store.write(|writer| {
+                let answers = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
+                taken = answers.len();
+                answers
+            })
+        } else {
+            shared.store.read(|view| {
+                let answers = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
+                taken = answers.len();
+                answers
+            })
+        };
+        if let Err(error) = self.finish(pending).await? {
+            // A store that is closed or has failed runs no command at all.
+            taken = if taken == 0 { steps.len() } else { taken };
+            self.after_failure(&steps[..taken], &error).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Renders the answers, waits until they may be told, and writes out what does not fit into one buffer. The inner
+    /// error is the store's: then nothing of the answers has been told.
+    async fn finish(&mut self, pending: Pending<Vec<Answer<'_>>>) -> io::Result<Result<(), Error>> {
+        let shared = self.shared;
+        let start = self.socket.output.len();
+        let output = &mut self.socket.output;
+        let pending = pending.map(|answers, values| {
+            let mut rendering = Rendering::new(answers);
+            let all = rendering.fill(Sources { shared, values }, output);
+            (rendering, (!all).then(|| values.clone()))
+        });
+        if !pending.is_ready() {
+            // Connections that are ready now can join the same group.
+            yield_now().await;
+        }
+        let (mut rendering, values) = match pending.await {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                self.socket.output.truncate(start);
+                return Ok(Err(error));
+            }
+        };
+        if let Some(values) = values {
+            let sources = Sources { shared, values: &values };
+            loop {
+                self.socket.flush().await?;
+                if rendering.fill(sources, &mut self.socket.output) {
+                    break;
+                }
+            }
+        }
+        shared.counters.add(rendering.tally());
+        Ok(Ok(()))
+    }
+
+    /// Answers steps that the store could not acknowledge: what writes gets the error, and what only reads is asked
+    /// again, alone, of what was acknowledged.
+    #[cold]
+    async fn after_failure(&mut self, steps: &[Step<'_>], error: &Error) -> io::Result<()> {
+        let (shared, namespaces) = (self.shared, self.namespaces);
+        shared.log_failure(error);
+        let refusal = refusal(error);
+        for step in steps {
+            let mut outcome = Err(error.clone());
+            if !step.writes() {
+                let pending = shared.store.read(|view| vec![answer(view, read, step, shared, namespaces)]);
+                outcome = self.finish(pending).await?;
+            }
+            if outcome.is_err() {
+                let mut tally = Tally { commands: 1, errors: 0 };
+                refuse(&mut self.socket.output, &mut tally, refusal.code, &refusal.text);
+                shared.counters.add(tally);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Collects the answers of steps, until they hold too much.
+fn carry_out<'t>(
+    steps: &'t [Step<'t>],
+    mut answer: impl FnMut(&'t Step<'t>) -> Answer<'t>,
+) -> Vec<Answer<'t>> {
+    let mut answers = Vec::with_capacity(steps.len());
+    let mut bytes = 0;
+    for step in steps {
+        let answer = answer(step);
+        bytes += answer.bytes();
+        answers.push(answer);
+        if bytes >= ROUND_BYTES_MAX {
+            break;
+        }
+    }
+    answers
+}
+
+/// The answer to one step, by way of `carry_out`, which is the dispatcher of either lock.
+#[inline]
+fn answer<'t, A>(
+    access: &mut A,
+    carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
+    step: &'t Step<'t>,
+    shared: &Shared,
+    namespaces: &'t Namespaces,
+) -> Answer<'t> {
+    match &step.request {
+        Ok(request) => {
+            let scope = Scope {
+                tenant: Tenant::DEFAULT,
+                namespace: step.namespace(request, namespaces),
+                max_ttl_ms: shared.limits.max_ttl_ms,
+            };
+            carry_out(access, scope, &request.command)
+        }
+        Err(error) => error.clone().into(),
+    }
+}

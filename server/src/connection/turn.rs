@@ -1,0 +1,153 @@
+//! A turn: the run of commands that a connection takes from its input before others have their turn.
+//!
+//! It is bounded by a weight, in which a command counts for the entries that it may touch, so that no connection
+//! holds the store's lock for long, however much it sends at once.
+
+use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, parse};
+
+/// Weight at which a turn is full.
+const TURN_WEIGHT_MAX: usize = 256;
+
+/// A command as it came, and where it acts unless it says otherwise.
+#[derive(Debug)]
+pub(super) struct Step<'c> {
+    pub(super) request: Result<Request<'c>, ParseError>,
+    /// Index into the namespaces of the turn.
+    namespace: usize,
+}
+
+impl Step<'_> {
+    /// Whether the command may change the store.
+    pub(super) fn writes(&self) -> bool {
+        self.request.as_ref().is_ok_and(|request| request.command.verb().row().writes)
+    }
+
+    /// The namespace that a request acts in.
+    pub(super) fn namespace<'t>(&'t self, request: &'t Request<'_>, namespaces: &'t Namespaces) -> &'t str {
+        match &request.ns {
+            Some(namespace) => namespace,
+            None => &namespaces.0[self.namespace],
+        }
+    }
+}
+
+/// What comes after the commands of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next turn.
+    Turn,
+    /// `SYNC`, which is to be answered once everything before it is durable.
+    Sync,
+    /// The end of the connection.
+    Close,
+}
+
+/// The commands of one turn, in order.
+#[derive(Debug)]
+pub(super) struct Turn<'c> {
+    pub(super) steps: Vec<Step<'c>>,
+    pub(super) next: Next,
+}
+
+/// The connection's namespace: what it was at the start of the turn, and then after each `NS` in it.
+#[derive(Debug)]
+pub(super) struct Namespaces(Vec<String>);
+
+impl Namespaces {
+    pub(super) fn new() -> Namespaces {
+        Namespaces(vec!["default".to_owned()])
+    }
+
+    /// Forgets all but the last.
+    fn settle(&mut self) {
+        let last = self.0.len() - 1;
+        self.0.drain(..last);
+    }
+}
+
+impl<'c> Turn<'c> {
+    /// Takes commands from `lines` until the turn is full. `None` if there are none left.
+    pub(super) fn take(
+        lines: &mut Lines<'c>,
+        limits: &Limits,
+        namespaces: &mut Namespaces,
+        capacity: usize,
+    ) -> Option<Turn<'c>> {
+        namespaces.settle();
+        let mut turn = Turn { steps: Vec::with_capacity(capacity), next: Next::Turn };
+        let mut weight = 0;
+        while turn.next == Next::Turn && weight < TURN_WEIGHT_MAX {
+            let Some(line) = lines.next() else { break };
+            let request = parse(line, limits);
+            weight += request.as_ref().map_or(1, |request| weight_of(&request.command));
+            turn.push(request, namespaces);
+        }
+        (!turn.steps.is_empty() || turn.next != Next::Turn).then_some(turn)
+    }
+
+    fn push(&mut self, request: Result<Request<'c>, ParseError>, namespaces: &mut Namespaces) {
+        match request.as_ref().map(|request| &request.command) {
+            Ok(Command::Sync) => {
+                self.next = Next::Sync;
+                return;
+            }
+            Ok(Command::Quit) => self.next = Next::Close,
+            Ok(Command::Ns(Some(namespace))) => namespaces.0.push(namespace.clone().into_owned()),
+            _ => {}
+        }
+        self.steps.push(Step { request, namespace: namespaces.0.len() - 1 });
+    }
+}
+
+fn weight_of(command: &Command<'_>) -> usize {
+    match command {
+        Command::Mget { keys } | Command::Exists { keys } => keys.len(),
+        Command::List(list) => list.limit,
+        Command::Namespaces { limit, .. } => *limit,
+        // It may have to look at a whole namespace.
+        command if command.verb() == Verb::Count => TURN_WEIGHT_MAX,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_protocol::lines;
+
+    fn turns(chunk: &str) -> Vec<(usize, Next)> {
+        let mut lines = lines(chunk.as_bytes());
+        let mut namespaces = Namespaces::new();
+        let next = || Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, 16);
+        std::iter::from_fn(next).map(|turn| (turn.steps.len(), turn.next)).collect()
+    }
+
+    #[test]
+    fn a_turn_ends_when_it_is_full() {
+        assert_eq!(turns(""), []);
+        assert_eq!(turns("\n\n"), []);
+        let chunk = "PING\n".repeat(TURN_WEIGHT_MAX + 1);
+        assert_eq!(turns(&chunk), [(TURN_WEIGHT_MAX, Next::Turn), (1, Next::Turn)]);
+        assert_eq!(turns("GET a\nLIST limit=10000\nGET b\n"), [(2, Next::Turn), (1, Next::Turn)]);
+        assert_eq!(turns("COUNT\nCOUNT\nGET b\n"), [(1, Next::Turn), (1, Next::Turn), (1, Next::Turn)]);
+    }
+
+    #[test]
+    fn sync_and_quit_end_a_turn() {
+        assert_eq!(turns("SYNC\nPING\n"), [(0, Next::Sync), (1, Next::Turn)]);
+        assert_eq!(turns("nonsense\nSYNC\nQUIT\n"), [(1, Next::Sync), (1, Next::Close)]);
+    }
+
+    #[test]
+    fn ns_counts_from_its_line_on() {
+        let mut lines = lines(b"GET a\nNS b\nGET a\nGET a ns=c\n");
+        let mut namespaces = Namespaces::new();
+        let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, 16).unwrap();
+        let named: Vec<_> = turn
+            .steps
+            .iter()
+            .map(|step| step.namespace(step.request.as_ref().unwrap(), &namespaces))
+            .collect();
+        assert_eq!(named, ["default", "b", "b", "c"]);
+    }
+}

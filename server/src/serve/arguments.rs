@@ -1,0 +1,102 @@
+//! The settings of the server, each declared once for the command line, the environment and the configuration file.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use super::units::Interval;
+
+/// What stands on the command line or in the environment.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A setting is taken from its flag, else from its environment variable, else from the \
+    configuration file (TOML, the same names without the dashes in front), else it has its default."
+)]
+pub(crate) struct Arguments {
+    /// Configuration file, in TOML: `listen = "127.0.0.1:5273"`, `sync-interval = "1s"`, …
+    #[arg(long, env = "LARDER_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// The settings, none of which must be given.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Directory of the store; created if missing [default: ./larder-data]
+    #[arg(long, env = "LARDER_DATA", hide_env_values = true, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:5273]
+    #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "HOST:PORT")]
+    pub(super) listen: Option<String>,
+
+    /// Listen where other machines can connect, though anybody who can may read and write everything [default: false]
+    #[arg(long, env = "LARDER_ALLOW_REMOTE", hide_env_values = true, value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) allow_remote: Option<bool>,
+
+    /// When a write is acknowledged: once it is on stable storage, or once the operating system has it
+    /// [default: durable]
+    #[arg(long, env = "LARDER_DURABILITY", hide_env_values = true, value_name = "LEVEL")]
+    pub(super) durability: Option<Level>,
+
+    /// At `buffered`, the time between two syncs: what a power cut can lose; as 500ms, 1s, 5m [default: 1s]
+    #[arg(long, env = "LARDER_SYNC_INTERVAL", hide_env_values = true, value_name = "TIME")]
+    pub(super) sync_interval: Option<Interval>,
+
+    /// Size of a file of the log, in bytes, from 1 MiB to 2 GiB [default: 268435456]
+    #[arg(long, env = "LARDER_SEGMENT_BYTES", hide_env_values = true, value_name = "BYTES")]
+    pub(super) segment_bytes: Option<u64>,
+
+    /// How much of the newest log is kept for watchers to resume from, in bytes [default: 67108864]
+    #[arg(long, env = "LARDER_FEED_RETENTION", hide_env_values = true, value_name = "BYTES")]
+    pub(super) feed_retention: Option<u64>,
+
+    /// Most connections at a time; more are turned away [default: 10000]
+    #[arg(long, env = "LARDER_MAX_CONNECTIONS", hide_env_values = true, value_name = "NUMBER")]
+    pub(super) max_connections: Option<u32>,
+
+    /// Time for open connections to finish when the server stops [default: 10s]
+    #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) shutdown_timeout: Option<Interval>,
+
+    /// Threads that serve connections [default: one for each processor]
+    #[arg(long, env = "LARDER_THREADS", hide_env_values = true, value_name = "NUMBER")]
+    pub(super) threads: Option<u16>,
+
+    /// What is logged to standard error: error, warn, info, debug, trace, or a filter by module [default: info]
+    #[arg(long, env = "LARDER_LOG", hide_env_values = true, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+}
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Level {
+    /// Once it is on stable storage: a power cut loses nothing
+    Durable,
+    /// Once the operating system has it: a power cut loses at most the last sync-interval
+    Buffered,
+}
+
+impl Settings {
+    /// These settings, and those of `other` for what they leave open.
+    pub(super) fn or(self, other: Settings) -> Settings {
+        Settings {
+            data: self.data.or(other.data),
+            listen: self.listen.or(other.listen),
+            allow_remote: self.allow_remote.or(other.allow_remote),
+            durability: self.durability.or(other.durability),
+            sync_interval: self.sync_interval.or(other.sync_interval),
+            segment_bytes: self.segment_bytes.or(other.segment_bytes),
+            feed_retention: self.feed_retention.or(other.feed_retention),
+            max_connections: self.max_connections.or(other.max_connections),
+            shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),
+            threads: self.threads.or(other.threads),
+            log: self.log.or(other.log),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The everyday verbs, in a pipe and with `--json`.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::{Larder, end, verb};
+
+#[test]
+fn a_value_goes_in_and_comes_out_as_the_text_that_it_was() {
+    let larder = Larder::start();
+    let json = r#"{"b":1.0,"a":[1E400,1234567890123456789012345678901234567890],"a":null}"#;
+    assert_eq!(larder.done(&["set", "k", json]), "1\t-\n");
+    assert_eq!(larder.done(&["get", "k"]), format!("{json}\n"));
+    let expected = format!("{{\"key\":\"k\",\"version\":1,\"expires_at\":null,\"value\":{json}}}\n");
+    assert_eq!(larder.done(&["get", "k", "--json"]), expected);
+    assert_eq!(larder.done(&["get", "k", "--path", "/a"]), "null\n");
+    larder.run(&["get", "k", "--path", "/c"]).refuses(1, "nothing at \"/c\"");
+    larder.run(&["get", "nobody"]).refuses(1, "there is no entry \"nobody\"");
+    let absent = larder.run(&["get", "nobody", "--json"]);
+    assert_eq!((absent.code, absent.stdout.as_str()), (1, "{\"key\":\"nobody\",\"result\":\"absent\"}\n"));
+    assert_eq!(absent.stderr, "");
+}
+
+#[test]
+fn a_value_that_is_no_json_is_refused_with_a_hint() {
+    let larder = Larder::start();
+    larder.run(&["set", "k", "hello"]).refuses(2, "--string");
+    larder.done(&["set", "k", "hello \"you\"", "--string"]);
+    assert_eq!(larder.done(&["get", "k"]), "\"hello \\\"you\\\"\"\n");
+    larder.done(&["set", "k", "-5"]);
+    assert_eq!(larder.done(&["get", "k"]), "-5\n");
+    assert_eq!(larder.run_with(&["set", "k", "-"], " [1, 2]\n").code, 0);
+    assert_eq!(larder.done(&["get", "k"]), "[1,2]\n");
+    assert_eq!(larder.run_with(&["set", "k", "-", "--string"], "a\nb\n").code, 0);
+    assert_eq!(larder.done(&["get", "k"]), "\"a\\nb\"\n");
+}
+
+#[test]
+fn conditions_decide() {
+    let larder = Larder::start();
+    larder.run(&["set", "k", "1", "--if-present"]).refuses(1, "there is no entry");
+    assert_eq!(larder.done(&["set", "k", "1", "--if-absent"]), "1\t-\n");
+    larder.run(&["set", "k", "2", "--if-absent"]).refuses(1, "exists already, with version 1");
+    larder.run(&["set", "k", "2", "--if-version", "9"]).refuses(1, "has version 1");
+    let refused = larder.run(&["set", "k", "2", "--if-version", "9", "--json"]);
+    let answer = "{\"key\":\"k\",\"result\":\"version\",\"version\":1}\n";
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, answer));
+    assert_eq!(larder.done(&["set", "k", "2", "--if-version", "1"]), "2\t-\n");
+    larder.run(&["del", "k", "--if-version", "1"]).refuses(1, "has version 2");
+    assert_eq!(larder.done(&["del", "k", "--if-version", "2", "--print"]), "2\n");
+    larder.run(&["del", "k"]).refuses(1, "there is no entry");
+    larder.done(&["set", "k", "3"]);
+    let deleted = larder.done(&["del", "k", "--json"]);
+    assert!(deleted.starts_with("{\"key\":\"k\",\"result\":\"deleted\",\"version\":"), "{deleted}");
+}
+
+#[test]
+fn expiry_is_set_kept_changed_and_taken() {
+    let larder = Larder::start();
+    let expires = |line: &str| line.trim_end().split('\t').nth(1).unwrap().to_owned();
+    let at = "2099-01-31T12:00:00Z";
+    assert_eq!(expires(&larder.done(&["set", "k", "1", "--at", at])), "4073544000000");
+    assert_eq!(expires(&larder.done(&["set", "k", "2", "--keep-ttl"])), "4073544000000");
+    assert_eq!(expires(&larder.done(&["persist", "k"])), "-");
+    assert_eq!(larder.done(&["ttl", "k"]), "-\n");
+    assert_eq!(larder.done(&["ttl", "k", "--json"]), "{\"key\":\"k\",\"ttl_ms\":null}\n");
+    larder.done(&["touch", "k", "--ttl", "PT1H"]);
+    let left: u64 = larder.done(&["ttl", "k"]).trim_end().parse().unwrap();
+    assert!((1..=3_600_000).contains(&left), "{left}");
+    assert_eq!(expires(&larder.done(&["touch", "k", "--at", at])), "4073544000000");
+    assert_eq!(expires(&larder.done(&["set", "k", "3"])), "-");
+    for verb in ["ttl", "persist"] {
+        larder.run(&[verb, "nobody"]).refuses(1, "there is no entry");
+    }
+    larder.run(&["touch", "nobody", "--ttl", "5"]).refuses(1, "there is no entry");
+    larder.run(&["touch", "k"]).refuses(2, "--ttl");
+    larder.run(&["touch", "k", "--ttl", "0"]).refuses(2, "greater than zero");
+    larder.run(&["set", "k", "1", "--at", "2001-01-01T00:00:00Z"]).refuses(2, "future");
+    for wrong in [["--ttl", "soon"], ["--at", "5m"], ["--type", "TREE"]] {
+        assert_eq!(larder.run(&["set", "k", "1", wrong[0], wrong[1]]).code, 2);
+    }
+    assert_eq!(larder.run(&["set", "k", "1", "--ttl", "5", "--keep-ttl"]).code, 2);
+    assert_eq!(larder.run(&["set", "k", "1", "--ttl", "5", "--at", at]).code, 2);
+}
+
+#[test]
+fn an_entry_shows_all_its_fields() {
+    let larder = Larder::start();
+    larder.done(&["set", "k", "\"2030-01-31\"", "--type", "date", "--desc", "a \"note\"", "--ns", "n"]);
+    let entry = larder.done(&["entry", "k", "--ns", "n"]);
+    for part in [
+        "\"organization\":\"default\"",
+        "\"namespace\":\"n\"",
+        "\"key\":\"k\"",
+        "\"value\":\"2030-01-31\"",
+        "\"type\":\"DATE\"",
+        "\"description\":\"a \\\"note\\\"\"",
+        "\"version\":1",
+        "\"created_at\":1",
+        "\"updated_at\":1",
+        "\"expires_at\":null",
+        "\"id\":\"ds_",
+    ] {
+        assert!(entry.contains(part), "{part} in {entry}");
+    }
+    assert_eq!(entry.lines().count(), 1);
+    larder.run(&["entry", "k"]).refuses(1, "there is no entry");
+    larder.run(&["entry", "k", "--ns", "m"]).refuses(1, "in namespace \"m\"");
+}
+
+#[test]
+fn listings_are_columns_or_objects() {
+    let larder = Larder::start();
+    for key in ["a", "b c", "b", "x"] {
+        larder.done(&["set", key, "[1]"]);
+    }
+    assert_eq!(larder.done(&["ls"]), "a\t1\t-\nb\t3\t-\nb c\t2\t-\nx\t4\t-\n");
+    assert_eq!(larder.done(&["ls", "b", "--values"]), "b\t3\t-\t[1]\nb c\t2\t-\t[1]\n");
+    assert_eq!(larder.done(&["ls", "--reverse", "--limit", "4"]).lines().next(), Some("x\t4\t-"));
+    assert_eq!(larder.done(&["ls", "nothing"]), "");
+    assert_eq!(larder.done(&["count"]), "4\n");
+    assert_eq!(larder.done(&["count", "b", "--json"]), "{\"count\":2}\n");
+
+    let cut = larder.run(&["ls", "--limit", "2"]);
+    assert_eq!((cut.code, cut.stdout.as_str()), (0, "a\t1\t-\nb\t3\t-\n"));
+    let cursor = cut.stderr.split_once("--cursor ").unwrap().1.split_once(' ').unwrap().0;
+    assert_eq!(larder.done(&["ls", "--cursor", cursor]), "b c\t2\t-\nx\t4\t-\n");
+    let objects = larder.done(&["ls", "--limit", "1", "--json", "--values"]);
+    let expected = "{\"key\":\"a\",\"version\":1,\"expires_at\":null,\"value\":[1]}\n{\"next\":\"YQ\"}\n";
+    assert_eq!(objects, expected);
+    assert_eq!(larder.done(&["ls", "--all"]).lines().count(), 4);
+    for wrong in [&["ls", "--limit", "0"][..], &["ls", "--all", "--limit", "5"], &["ls", "--cursor", "!"]] {
+        assert_eq!(larder.run(wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn namespaces_are_apart() {
+    let larder = Larder::start();
+    larder.done(&["set", "k", "1"]);
+    larder.done(&["set", "k", "2", "--ns", "a b"]);
+    assert_eq!(larder.done(&["get", "k", "--ns", "a b"]), "2\n");
+    assert_eq!(larder.done(&["namespaces"]), "a b\t1\ndefault\t1\n");
+    assert_eq!(larder.done(&["namespaces", "d", "--json"]), "{\"namespace\":\"default\",\"entries\":1}\n");
+    let addr = larder.server.address.to_string();
+    let ended = end(verb().args(["get", "k"]).env("LARDER_ADDR", addr).env("LARDER_NS", "a b"), "");
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "2\n"));
+}
+
+#[test]
+fn the_server_about_itself() {
+    let larder = Larder::start();
+    let addr = larder.server.address.to_string();
+    assert!(larder.done(&["ping"]).starts_with(&format!("{addr} answered in ")));
+    assert!(larder.done(&["ping", "--json"]).starts_with(&format!("{{\"addr\":\"{addr}\",\"took_us\":")));
+    for arguments in [&["stats"][..], &["stats", "--json"]] {
+        let stats = larder.done(arguments);
+        assert!(stats.starts_with('{') && stats.ends_with("}\n") && stats.lines().count() == 1, "{stats}");
+    }
+}
+
+#[test]
+fn failures_have_their_exit_codes() {
+    let larder = Larder::start();
+    larder.run(&["get", "a\tb"]).refuses(2, "BADKEY");
+    larder.run(&["set", "k", "1", "--type", "STRING"]).refuses(2, "TYPE");
+    assert_eq!(larder.run(&["get"]).code, 2);
+    assert_eq!(larder.run(&["fetch", "k"]).code, 2);
+    let addr = larder.server.address.to_string();
+    drop(larder);
+    end(verb().args(["get", "k", "--addr", &addr]), "").refuses(3, "larder serve");
+    end(verb().args(["get", "k", "--addr", "nonsense"]), "").refuses(2, "HOST:PORT");
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_a_listing_quietly() {
+    let larder = Larder::start();
+    let lines: String = (0..20_000).map(|n| format!("{{\"key\":\"key:{n}\",\"value\":{n}}}\n")).collect();
+    assert_eq!(larder.run_with(&["import"], &lines).code, 0);
+    let addr = larder.server.address.to_string();
+    let mut child = verb()
+        .args(["ls", "--all", "--values", "--addr", &addr])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(first, "key:0\t1\t-\t0\n");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

@@ -1,0 +1,68 @@
+//! The server killed under load, again and again on one directory: nothing acknowledged is lost, nothing half there,
+//! nothing that a reader saw is taken back, no version given out twice.
+
+#[path = "kill/history.rs"]
+mod history;
+#[path = "kill/load.rs"]
+mod load;
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use crate::support::{Random, Server, serve_in};
+use history::{History, Seen};
+
+const ROUNDS: u64 = 50;
+const WRITERS: usize = 4;
+const READERS: usize = 2;
+const SEED: u64 = 20_261_120;
+/// Small, so that the rounds go over many files of the log.
+const SEGMENT_BYTES: &str = "1048576";
+
+#[test]
+fn killed_again_and_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut history = History::new(WRITERS);
+    for round in 0..ROUNDS {
+        let durable = round % 2 == 0;
+        let seed = SEED + round;
+        println!("round {round}, seed {seed}, durable: {durable}");
+        let mut command = serve_in(directory.path());
+        command.args(["--log", "error", "--segment-bytes", SEGMENT_BYTES]);
+        let server =
+            Server::spawn(command.args(["--durability", if durable { "durable" } else { "buffered" }]));
+        history.verify(&mut server.connect());
+        let batches = if durable { 1 + seed * 7 % 200 } else { 1 + seed * 37 % 1_000 };
+        let seen = one_round(server, &mut history, seed, batches);
+        history.note(if durable { seen } else { Seen::default() });
+    }
+    let server = Server::start(directory.path());
+    history.verify(&mut server.connect());
+    println!("{} writes acknowledged", history.acknowledged());
+}
+
+/// Loads the server until `batches` were acknowledged, kills it, and collects what everybody saw.
+fn one_round(server: Server, history: &mut History, seed: u64, batches: u64) -> Seen {
+    let address = server.address;
+    let floor = history.newest_version();
+    thread::scope(|scope| {
+        let (acknowledged, batches_done) = channel();
+        for (number, writer) in history.writers.iter_mut().enumerate() {
+            let (acknowledged, random) = (acknowledged.clone(), Random::new(seed * 100 + number as u64));
+            scope.spawn(move || load::write(address, writer, floor, random, &acknowledged));
+        }
+        let readers: Vec<_> = (0..READERS)
+            .map(|number| {
+                let random = Random::new(seed * 100 + 50 + number as u64);
+                scope.spawn(move || load::read(address, WRITERS, random))
+            })
+            .collect();
+        drop(acknowledged);
+        let done = batches_done.iter().take(usize::try_from(batches).unwrap()).count();
+        assert_eq!(done as u64, batches, "the writers gave up early");
+        server.kill();
+        let mut seen = Seen::default();
+        readers.into_iter().for_each(|reader| seen.merge(reader.join().unwrap()));
+        seen
+    })
+}

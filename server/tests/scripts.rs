@@ -1,0 +1,95 @@
+//! Golden scripts: what goes in and what comes out, in `tests/scripts/*.txt`.
+//!
+//! `> ` begins a request, and `< ` one line of the reply to it; `#` begins a comment. In a reply `<ms>` stands for a
+//! number, `<word>` for letters, digits and dots, `<text>` for anything. Each script has a server of its own.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Client, Server};
+
+#[test]
+fn scripts() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    let failures: Vec<_> = paths.iter().filter_map(|path| run(path)).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Runs a script. Returns the differences.
+fn run(path: &Path) -> Option<String> {
+    let script = fs::read_to_string(path).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let mut client = server.connect();
+    let mut differences = String::new();
+    for (number, line) in (1..).zip(script.lines()) {
+        let place = || format!("{}:{number}", path.file_name().unwrap().display());
+        if let Some(request) = line.strip_prefix("> ") {
+            expect_nothing(&mut client, &mut differences, &place());
+            client.send(format!("{request}\n"));
+        } else if let Some(expected) = line.strip_prefix("< ") {
+            let reply = client.line().unwrap_or_else(|| "(the connection was closed)".to_owned());
+            if !matches(expected, &reply) {
+                _ = writeln!(differences, "{}\n  expected: {expected}\n  replied:  {reply}", place());
+            }
+        } else {
+            assert!(line.is_empty() || line.starts_with('#'), "{}: what is {line:?}?", place());
+        }
+    }
+    let rest = client.finish();
+    if !rest.is_empty() {
+        _ = writeln!(differences, "{}: unexpected at the end: {rest}", path.display());
+    }
+    (!differences.is_empty()).then_some(differences)
+}
+
+/// Checks that the request before has no reply lines beyond those expected.
+fn expect_nothing(client: &mut Client, differences: &mut String, place: &str) {
+    const MARK: &str = "ERR BADCMD no command MARK;";
+    client.send("MARK\n");
+    loop {
+        match client.line() {
+            Some(line) if line.starts_with(MARK) => return,
+            Some(line) => _ = writeln!(differences, "{place}: not expected before this: {line}"),
+            None => return,
+        }
+    }
+}
+
+/// Which characters a placeholder stands for.
+type Allowed = fn(char) -> bool;
+
+/// Whether a reply is as the pattern says.
+fn matches(pattern: &str, reply: &str) -> bool {
+    let placeholders: [(&str, Allowed); 3] = [
+        ("<ms>", |character| character.is_ascii_digit()),
+        ("<word>", |character| character.is_ascii_alphanumeric() || character == '.'),
+        ("<text>", |_| true),
+    ];
+    let first = placeholders
+        .iter()
+        .filter_map(|(name, allowed)| {
+            pattern.split_once(name).map(|(before, after)| (before, after, allowed))
+        })
+        .min_by_key(|(before, _, _)| before.len());
+    let Some((before, after, allowed)) = first else { return pattern == reply };
+    let Some(rest) = reply.strip_prefix(before) else { return false };
+    let end = rest.find(|character| !allowed(character)).unwrap_or(rest.len());
+    let ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+    ends.filter(|at| (1..=end).contains(at)).any(|at| matches(after, &rest[at..]))
+}
+
+#[test]
+fn patterns() {
+    assert!(matches("OK 1 -", "OK 1 -"));
+    assert!(matches("OK 1 <ms>", "OK 1 1773572400000"));
+    assert!(!matches("OK 1 <ms>", "OK 1 -"));
+    assert!(matches("{\"a\":<ms>,\"id\":\"ds_<word>\"}", "{\"a\":12,\"id\":\"ds_a0\"}"));
+    assert!(matches("ERR BADARG <text>", "ERR BADARG é!"));
+    assert!(!matches("ERR BADARG <text>", "ERR BADARG"));
+    assert!(!matches("ERR BADARG <text>", "ERR BADOPT no"));
+}

@@ -1,0 +1,11 @@
+//! Tests of the server, all of them against the built binary and over its socket.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod cli;
+mod kill;
+mod lifecycle;
+mod load;
+mod scripts;
+mod support;
+mod wire;
