@@ -75,6 +75,12 @@ impl<'s> Writer<'s> {
         self.glance.now_ms
     }
 
+    /// A hint: these entries are about to be looked up. For a batch of them this makes the processor wait for memory once
+    /// instead of for each.
+    pub fn preload<'a>(&self, addresses: impl Iterator<Item = Address<'a>>) {
+        self.state.index.preload(addresses);
+    }
+
     /// The live entry at an address.
     pub fn get(&mut self, at: Address<'_>) -> Option<Found> {
         self.glance.get(self.state, at)

@@ -186,6 +186,21 @@ impl fmt::Debug for Secret<'_> {
 }
 
 impl Command<'_> {
+    /// The key, where the command is about one entry.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Set(set) => Some(&set.key),
+            Self::Get { key, .. }
+            | Self::Entry { key }
+            | Self::Del { key, .. }
+            | Self::Ttl { key }
+            | Self::Touch { key, .. }
+            | Self::Persist { key } => Some(key),
+            _ => None,
+        }
+    }
+
     /// The verb, and by it the row of the table.
     #[must_use]
     pub const fn verb(&self) -> Verb {

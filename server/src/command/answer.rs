@@ -44,6 +44,14 @@ pub(crate) enum Answer<'t> {
 }
 
 impl Answer<'_> {
+    /// The one entry whose value will be rendered.
+    pub(crate) fn found(&self) -> Option<&Found> {
+        match self {
+            Answer::Value(found, _) | Answer::Entry { found, .. } => found.as_ref(),
+            _ => None,
+        }
+    }
+
     /// About how many bytes the answer may hold in memory until it is rendered.
     pub(crate) fn bytes(&self) -> usize {
         let stored = |found: &Option<Found>| found.as_ref().map_or(0, Found::stored_bytes);

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use larder_engine::{Error, Pending, Tenant};
+use larder_engine::{Address, Error, Pending, Tenant};
 use larder_protocol::Command;
 use tokio::task::yield_now;
 
@@ -42,12 +42,14 @@ impl Round<'_> {
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
             shared.store.write(|writer| {
+                writer.preload(keys(steps, namespaces));
                 let answers = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
                 taken = answers.len();
                 answers
             })
         } else {
             shared.store.read(|view| {
+                view.preload(keys(steps, namespaces));
                 let answers = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
                 taken = answers.len();
                 answers
@@ -68,6 +70,9 @@ impl Round<'_> {
         let start = self.socket.output.len();
         let output = &mut self.socket.output;
         let pending = pending.map(|answers, values| {
+            if answers.len() > 1 {
+                values.preload(answers.iter().filter_map(Answer::found));
+            }
             let mut rendering = Rendering::new(answers);
             let all = rendering.fill(Sources { shared, values }, output);
             (rendering, (!all).then(|| values.clone()))
@@ -117,6 +122,16 @@ impl Round<'_> {
         }
         Ok(())
     }
+}
+
+/// The entries that steps are about, for the store to look up side by side; none if there is but one step.
+fn keys<'t>(steps: &'t [Step<'t>], namespaces: &'t Namespaces) -> impl Iterator<Item = Address<'t>> {
+    let steps = if steps.len() > 1 { steps } else { &[] };
+    steps.iter().filter_map(|step| {
+        let request = step.request.as_ref().ok()?;
+        let namespace = step.namespace(request, namespaces);
+        Address::new(Tenant::DEFAULT, namespace, request.command.key()?).ok()
+    })
 }
 
 /// Collects the answers of steps, until they hold too much.

@@ -12,7 +12,7 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// Room for one read of a client that sends as fast as it can.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// A reply buffer of more bytes than this is given back when the client has nothing to say.
-const IDLE_BYTES: usize = 8 * 1024;
+const IDLE_BYTES: usize = 16 * 1024;
 /// How long a closing connection goes on reading what the client has still under way.
 const LINGER: Duration = Duration::from_secs(1);
 

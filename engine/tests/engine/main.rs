@@ -1,0 +1,11 @@
+//! What the engine promises, tested from outside on a simulated disk, in one test binary.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod crash;
+mod damage;
+mod failure;
+mod model;
+mod support;
+mod waiting;
+mod workload;

@@ -1,0 +1,362 @@
+//! A workload that keeps a history: every state in commit order, and which of them nothing may take away.
+
+use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, open, place, value};
+use larder_engine::disk::sim::SimDisk;
+use larder_engine::{Condition, Decision, Durability, Error, Expiry, Put, Result, Stamp, Store, Writer};
+use std::sync::Arc;
+
+/// One change to one entry.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// A value of so many bytes, that expires after so many milliseconds.
+    Put(&'static str, usize, Option<u64>),
+    Delete(&'static str),
+    Touch(&'static str, u64),
+}
+
+/// Changes that happen all or not at all.
+pub(crate) type Group = Vec<Change>;
+
+/// One step of a workload.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Groups that are written at once and waited for together; they can take several frames and segments.
+    Write(Vec<Group>),
+    /// Time passes.
+    Pass(u64),
+    Sync,
+    /// Close in order, open again.
+    Reopen,
+}
+
+pub(crate) fn put(key: &'static str, size: usize) -> Step {
+    Step::Write(vec![vec![Change::Put(key, size, None)]])
+}
+
+pub(crate) fn put_for(key: &'static str, size: usize, ms: u64) -> Step {
+    Step::Write(vec![vec![Change::Put(key, size, Some(ms))]])
+}
+
+pub(crate) fn delete(key: &'static str) -> Step {
+    Step::Write(vec![vec![Change::Delete(key)]])
+}
+
+pub(crate) fn transaction(group: Group) -> Step {
+    Step::Write(vec![group])
+}
+
+/// A bit of everything: replacements, deletes, deadlines, transactions, many frames at once, a transaction that takes
+/// a segment of its own, rotation, a sync, a close in order.
+pub(crate) fn small() -> Vec<Step> {
+    use Change::{Delete, Put, Touch};
+    vec![
+        put("a", 30),
+        put_for("b", 600, 1000),
+        put("a", 700),
+        delete("a"),
+        transaction(vec![Put("c", 40, None), Put("d", 1500, Some(500)), Delete("b"), Touch("c", 9000)]),
+        Step::Pass(600),
+        put("d", 20),
+        Step::Sync,
+        Step::Write(vec![vec![Put("a", 400_000, None)], vec![Delete("c")], vec![Put("e", 400_000, None)]]),
+        put("b", 10),
+        Step::Write(vec![vec![Put("big", 500_000, None)], vec![Put("f", 5, None)]]),
+        delete("big"),
+        transaction(vec![Put("a", 600_000, None), Put("g", 600_000, Some(50)), Delete("e")]),
+        Step::Pass(60),
+        put("g", 3),
+        Step::Reopen,
+        put("a", 9),
+        Step::Write(vec![vec![Delete("a")], vec![Put("h", 9, None)], vec![Put("a", 8, None)]]),
+        Step::Sync,
+        delete("h"),
+    ]
+}
+
+/// Steps by chance.
+pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
+    const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let mut chance = Chance::new(seed);
+    let change = |chance: &mut Chance| {
+        let key = chance.pick(&KEYS);
+        let size = chance.pick(&[0, 1, 50, 400, 511, 512, 3000, 150_000, 400_000]);
+        match chance.below(10) {
+            0..=2 => Change::Delete(key),
+            3 => Change::Touch(key, 1 + chance.below(3000)),
+            4 => Change::Put(key, size, Some(1 + chance.below(2000))),
+            _ => Change::Put(key, size, None),
+        }
+    };
+    let mut step = || match chance.below(20) {
+        0..=1 => Step::Pass(chance.below(1500)),
+        2..=3 => Step::Sync,
+        4 => Step::Reopen,
+        _ => {
+            let groups = 1 + chance.below(3);
+            let group = |chance: &mut Chance| {
+                let changes = if chance.below(3) == 0 { 1 + chance.below(4) } else { 1 };
+                (0..changes).map(|_| change(chance)).collect()
+            };
+            Step::Write((0..groups).map(|_| group(&mut chance)).collect())
+        }
+    };
+    (0..length).map(|_| step()).collect()
+}
+
+/// What happened, as far as anybody was told.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    /// The states in commit order, the empty one first.
+    pub(crate) states: Vec<Arc<Model>>,
+    /// The last state that a power cut must not take away.
+    pub(crate) floor: usize,
+    /// The last state that was acknowledged.
+    pub(crate) acknowledged: usize,
+    /// Highest version that was answered.
+    pub(crate) answered: u64,
+    /// Highest version that was assigned.
+    pub(crate) assigned: u64,
+}
+
+impl History {
+    fn new() -> History {
+        History { states: vec![Arc::default()], floor: 0, acknowledged: 0, answered: 0, assigned: 0 }
+    }
+
+    pub(crate) fn last(&self) -> usize {
+        self.states.len() - 1
+    }
+
+    /// The newest state that looks like `found`, not below `floor`.
+    pub(crate) fn find(&self, found: &Contents, floor: usize, now_ms: u64) -> Option<usize> {
+        (floor..self.states.len()).rev().find(|index| self.states[*index].live(now_ms) == *found)
+    }
+}
+
+enum Outcome {
+    Put(Place, Vec<u8>, Option<u64>, Decision<Stamp>),
+    Delete(Place, Decision<Option<(u64, u64)>>),
+    Touch(Place, u64, Option<Stamp>),
+}
+
+/// A workload under way.
+pub(crate) struct Run {
+    pub(crate) disk: SimDisk,
+    pub(crate) durability: Durability,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) store: Option<Store>,
+    pub(crate) history: History,
+    values: u64,
+}
+
+impl Run {
+    pub(crate) fn new(disk: &SimDisk, durability: Durability) -> Run {
+        Run {
+            disk: disk.clone(),
+            durability,
+            clock: HandClock::new(),
+            store: None,
+            history: History::new(),
+            values: 0,
+        }
+    }
+
+    /// A run that finds the disk of another one after a crash, in the state numbered `index`.
+    pub(crate) fn goes_on(&self, disk: &SimDisk, index: usize) -> Run {
+        let mut history = self.history.clone();
+        history.states.truncate(index + 1);
+        (history.floor, history.acknowledged) = (index, index);
+        let clock = Arc::clone(&self.clock);
+        Run {
+            disk: disk.clone(),
+            durability: self.durability,
+            clock,
+            store: None,
+            history,
+            values: self.values,
+        }
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        larder_engine::Clock::wall_ms(&*self.clock)
+    }
+
+    pub(crate) fn open(&mut self) -> Result<()> {
+        self.store = Some(open(&self.disk, self.durability, &self.clock)?);
+        Ok(())
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.store.as_ref().expect("it is open")
+    }
+
+    /// Runs all steps, up to the first error.
+    pub(crate) fn all(&mut self, steps: &[Step]) -> Result<()> {
+        self.open()?;
+        steps.iter().try_for_each(|step| self.step(step))
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Write(groups) => self.write(groups),
+            Step::Pass(ms) => {
+                self.clock.pass(*ms);
+                Ok(())
+            }
+            Step::Sync => self.sync(),
+            Step::Reopen => {
+                self.close()?;
+                self.open()
+            }
+        }
+    }
+
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.store().sync().wait()?;
+        self.history.floor = self.history.last();
+        Ok(())
+    }
+
+    pub(crate) fn close(&mut self) -> Result<()> {
+        let store = self.store.take().expect("it is open");
+        store.close()?;
+        self.history.floor = self.history.last();
+        Ok(())
+    }
+
+    fn write(&mut self, groups: &[Group]) -> Result<()> {
+        let (first, now_ms) = (self.values, self.now_ms());
+        self.values += groups.iter().map(|group| group.len() as u64).sum::<u64>();
+        let mut early = Vec::new();
+        let pending = self.store().write(|writer| {
+            let mut number = first;
+            groups.iter().map(|group| run_group(writer, group, &mut number, now_ms)).collect::<Vec<_>>()
+        });
+        // What was planned is known before it is acknowledged.
+        let pending = pending.map(|results, _| early = results);
+        let mut highest = self.history.assigned;
+        let mut error = None;
+        for result in early {
+            match result {
+                Ok(outcomes) => self.note(outcomes, now_ms, &mut highest),
+                // It did not happen; others of the same write may have.
+                Err(refused) => error = Some(refused),
+            }
+        }
+        self.history.assigned = highest;
+        pending.wait()?;
+        self.history.acknowledged = self.history.last();
+        self.history.answered = highest;
+        if self.durability == Durability::Durable {
+            self.history.floor = self.history.last();
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, outcomes: Vec<Outcome>, now_ms: u64, highest: &mut u64) {
+        let mut model = Model::clone(&self.history.states[self.history.last()]);
+        let mut grows = |version: u64| {
+            assert!(version > *highest, "version {version} after {highest}");
+            *highest = version;
+        };
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Put(place, value, deadline, decision) => {
+                    decision.iter().for_each(|stamp| grows(stamp.version));
+                    let put = Put::new(&value);
+                    let put = deadline.map_or(put, |deadline| put.expires_at(deadline));
+                    model.put(&place, &put, now_ms, &Ok(decision));
+                }
+                Outcome::Delete(place, decision) => {
+                    decision.iter().flatten().for_each(|(version, _)| grows(*version));
+                    model.delete(&place, Condition::Always, now_ms, &decision);
+                }
+                Outcome::Touch(place, deadline, stamp) => {
+                    stamp.iter().for_each(|stamp| grows(stamp.version));
+                    model.touch(&place, Expiry::At(deadline), now_ms, &Ok(stamp));
+                }
+            }
+        }
+        self.history.states.push(Arc::new(model));
+    }
+
+    /// Reads the whole store and finds the state it is in: at least `floor`.
+    #[track_caller]
+    pub(crate) fn state(&self, floor: usize, context: &str) -> usize {
+        let found = dump(self.store()).unwrap_or_else(|error| panic!("{context}: {error}"));
+        let now_ms = self.now_ms();
+        self.history.find(&found, floor, now_ms).unwrap_or_else(|| {
+            let any = self.history.find(&found, 0, now_ms);
+            panic!(
+                "{context}: not a state from {floor} to {} (it is {any:?})\nfound:    {:#?}\nexpected: {:#?}",
+                self.history.last(),
+                crate::support::brief(&found),
+                crate::support::brief(&self.history.states[floor].live(now_ms)),
+            )
+        })
+    }
+}
+
+fn run_group(
+    writer: &mut Writer<'_>,
+    group: &[Change],
+    number: &mut u64,
+    now_ms: u64,
+) -> Result<Vec<Outcome>> {
+    let mut numbered = |change: &Change| {
+        *number += 1;
+        (change.clone(), *number)
+    };
+    match group {
+        [change] => {
+            let (change, number) = numbered(change);
+            let outcome = match change {
+                Change::Put(key, size, ttl) => {
+                    let (value, deadline) = (value(number, size), ttl.map(|ttl| now_ms + ttl));
+                    let decision = writer.put(at(key), &put_of(&value, deadline))?;
+                    Outcome::Put(place(key), value, deadline, decision)
+                }
+                Change::Delete(key) => {
+                    let decision = writer.delete(at(key), Condition::Always)?;
+                    Outcome::Delete(
+                        place(key),
+                        decision.map(|done| done.map(|done| (done.version, done.found.version()))),
+                    )
+                }
+                Change::Touch(key, ttl) => {
+                    let stamp = writer.touch(at(key), Expiry::At(now_ms + ttl))?;
+                    Outcome::Touch(place(key), now_ms + ttl, stamp)
+                }
+            };
+            Ok(vec![outcome])
+        }
+        _ => writer.transaction(|batch| {
+            let each = |change: &Change| -> Result<Outcome, Error> {
+                let (change, number) = numbered(change);
+                Ok(match change {
+                    Change::Put(key, size, ttl) => {
+                        let (value, deadline) = (value(number, size), ttl.map(|ttl| now_ms + ttl));
+                        let decision = batch.put(at(key), &put_of(&value, deadline))?;
+                        Outcome::Put(place(key), value, deadline, decision)
+                    }
+                    Change::Delete(key) => {
+                        let decision = batch.delete(at(key), Condition::Always)?;
+                        Outcome::Delete(
+                            place(key),
+                            decision.map(|done| done.map(|done| (done.version, done.found.version()))),
+                        )
+                    }
+                    Change::Touch(key, ttl) => {
+                        let stamp = batch.touch(at(key), Expiry::At(now_ms + ttl))?;
+                        Outcome::Touch(place(key), now_ms + ttl, stamp)
+                    }
+                })
+            };
+            group.iter().map(each).collect()
+        }),
+    }
+}
+
+fn put_of(value: &[u8], deadline: Option<u64>) -> Put<'_> {
+    deadline.map_or(Put::new(value), |deadline| Put::new(value).expires_at(deadline))
+}
