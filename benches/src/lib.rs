@@ -23,6 +23,7 @@ pub mod random;
 pub mod report;
 mod table;
 pub mod tally;
+pub mod unmapped;
 pub mod value;
 pub mod workload;
 

@@ -176,8 +176,8 @@ impl<'d> Recovery<'d> {
                 continue;
             }
             let failed = |error| Error::io(format!("set {name} aside"), error);
-            if id >= self.manifest.next_segment {
-                // No manifest has ever named it: its creation was interrupted, and it holds nothing.
+            if id >= self.manifest.next_segment && !self.holds_frames(id) {
+                // No manifest has ever named it: its creation was interrupted.
                 self.disk.remove(name).map_err(failed)?;
             } else {
                 self.disk.rename(name, &format!("{name}.orphan")).map_err(failed)?;
@@ -185,6 +185,22 @@ impl<'d> Recovery<'d> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a segment holds anything. One that cannot be read might.
+    fn holds_frames(&self, id: u32) -> bool {
+        let mut bytes = [0; frame::HEADER_BYTES];
+        let read = self
+            .disk
+            .open(&file_name(id))
+            .and_then(|file| read_exact_at(&*file, &mut bytes, HEADER_BYTES as u64));
+        match read {
+            Ok(()) => {
+                let salt = Salt::new(self.manifest.store, id);
+                frame::Header::decode(&bytes, salt, length_u32(HEADER_BYTES)).is_some()
+            }
+            Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
+        }
     }
 
     fn open_segment(&self, id: u32) -> Result<(Arc<dyn DiskFile>, SegmentKind)> {

@@ -6,7 +6,9 @@
 use clap::Parser;
 use larder_benches::key::key;
 use larder_benches::random::Random;
+use larder_benches::unmapped::UnmappedDisk;
 use larder_benches::value::Values;
+use larder_engine::disk::RealDisk;
 use larder_engine::{Address, Decision, Durability, Error, Options, Pending, Put, Stamp, Store, Tenant};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -67,6 +69,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         store.report().entries,
         millis(reopened.elapsed())
     );
+    row("random get, mapped log, after opening", arguments.entries, || get(&store, arguments.entries, 1));
+    drop(store);
+    let unmapped = Arc::new(UnmappedDisk(RealDisk::open(&directory, false)?));
+    let store = Options::new().durability(Durability::Buffered).open_on(unmapped)?;
+    row("random get, positioned reads, after opening", arguments.entries, || {
+        get(&store, arguments.entries, 1);
+    });
     drop(store);
 
     let done = sync_loop(&arguments.directory, time)?;

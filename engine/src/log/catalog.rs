@@ -138,7 +138,7 @@ impl Catalog {
         Ok(file)
     }
 
-    /// Seals a segment whose frames, up to `footer.end`, are durable.
+    /// Seals a segment whose frames, up to `footer.end`, are durable; one without frames is dropped.
     pub(crate) fn seal(&self, segment: &Segment, footer: &Footer) -> Result<()> {
         let sealed = Sealed {
             segment: segment.id,
@@ -147,19 +147,29 @@ impl Catalog {
             highest_sequence: footer.highest_sequence,
             chain: footer.chain,
         };
-        seal_file(segment, footer)
-            .map_err(|error| Error::io(format!("seal {}", file_name(segment.id)), error))?;
+        let is_empty = footer.frames == 0;
+        if !is_empty {
+            seal_file(segment, footer)
+                .map_err(|error| Error::io(format!("seal {}", file_name(segment.id)), error))?;
+        }
         let mut kept = lock(&self.manifest);
         let mut next = kept.manifest.clone();
         // Out of order, the chain through the open segments would break.
         debug_assert_eq!(next.open.first(), Some(&segment.id), "segments are sealed in the order of the log");
         next.open.retain(|id| *id != segment.id);
-        next.sealed.push(sealed);
+        if !is_empty {
+            next.sealed.push(sealed);
+        }
         next.sequence = next.sequence.max(footer.highest_sequence);
         next.ceiling = next.ceiling.max(footer.ceiling);
         next.time_ms = next.time_ms.max(footer.time_ms);
         next.chain = footer.chain;
-        self.replace(&mut kept, next)
+        self.replace(&mut kept, next)?;
+        drop(kept);
+        if is_empty {
+            self.remove(&[segment.id]);
+        }
+        Ok(())
     }
 
     /// Ends the session: drops the segments in `empty` and the spare, and marks the store as closed in order, with

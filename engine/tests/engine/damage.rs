@@ -7,7 +7,7 @@ use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::Disk;
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk, Survival};
 use larder_engine::log::manifest::Manifest;
-use larder_engine::{Condition, Durability, Error, Expiry, Options, Put, Result, Store, Tenant};
+use larder_engine::{Address, Condition, Durability, Error, Expiry, Options, Put, Result, Store, Tenant};
 use std::sync::Arc;
 
 const MANIFEST: &str = "MANIFEST";
@@ -310,6 +310,40 @@ fn files_of_a_newer_release_are_told_apart_from_damage() {
     }
 }
 
+/// The checksum of `bytes` at `position` of a segment whose file starts with `header`.
+fn salted(header: &[u8], position: u32, bytes: &[&[u8]]) -> [u8; 4] {
+    let salt = crc32fast::hash(&header[16..36]);
+    crc(salt ^ position.wrapping_mul(0x9e37_79b1), &bytes.concat()).to_le_bytes()
+}
+
+/// Versions were reserved up to the ceiling of a frame: they are used up, be the frame whole or cut off.
+#[test]
+fn no_version_below_a_ceiling_in_the_log_is_given_out_again() {
+    const CEILING: u64 = 123_456_789_012;
+    for cut_off in [false, true] {
+        let mut log = small_log(Buffered, 0);
+        let disk = log.killed();
+        let mut bytes = disk.read_file(&segment(1)).unwrap();
+        let (start, end) = (usize::try_from(log.ends[4]).unwrap(), usize::try_from(log.ends[5]).unwrap());
+        let header = bytes[..64].to_vec();
+        let position = u32::try_from(start).unwrap();
+        let frame = &mut bytes[start..end];
+        frame[32..40].copy_from_slice(&CEILING.to_le_bytes());
+        let sum = salted(&header, position, &[&frame[8..52], &frame[56..60]]);
+        frame[52..56].copy_from_slice(&sum);
+        let sum = salted(&header, position, &[&frame[8..56]]);
+        frame[4..8].copy_from_slice(&sum);
+        if cut_off {
+            bytes[end - 1] ^= 1;
+        }
+        disk.write_file(&segment(1), &bytes);
+        let store = log.open(&disk).unwrap();
+        assert!(dump(&store).unwrap() == log.expected(if cut_off { 5 } else { 6 }));
+        let stamp = store.put(at("new"), &Put::new(b"1")).unwrap().unwrap();
+        assert!(stamp.version > CEILING, "{}", stamp.version);
+    }
+}
+
 /// A store with two sealed segments and an open one.
 fn three_segments(seed: u64) -> (SimDisk, Run) {
     let disk = SimDisk::new(seed);
@@ -383,6 +417,21 @@ fn files_that_nobody_names_are_set_aside_or_removed() {
     assert_ne!(disk.read_file(&segment(4)).unwrap(), b"whatever", "a new one");
     drop(store);
     assert_eq!(open(&disk, Durable, &run.clock).unwrap().report().set_aside, [""; 0], "once");
+}
+
+#[test]
+fn segments_that_an_old_manifest_does_not_know_are_kept() {
+    let (disk, run) = three_segments(1);
+    let old = disk.read_file(MANIFEST).unwrap();
+    let store = open(&disk, Durable, &run.clock).unwrap();
+    store.put(Address::new(Tenant::DEFAULT, "default", "late").unwrap(), &Put::new(b"1")).unwrap().unwrap();
+    store.close().unwrap();
+    let newest = segment(4);
+    let bytes = disk.read_file(&newest).unwrap();
+    disk.write_file(MANIFEST, &old);
+    let store = open(&disk, Durable, &run.clock).unwrap();
+    assert_eq!(store.report().set_aside, std::slice::from_ref(&newest));
+    assert_eq!(disk.read_file(&format!("{newest}.orphan")), Some(bytes), "nothing in it was thrown away");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use larder_engine::{
     Address, Clock, Condition, Durability, Error, NamespaceScan, Options, Put, Refusal, Scan, Store, Tenant,
 };
 use std::io;
+use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -108,6 +109,22 @@ impl Gate {
     }
 }
 
+/// Opens the gate in the end, also when a test has failed: the store cannot be closed before.
+struct Keeper(Arc<Gate>);
+
+impl Deref for Keeper {
+    type Target = Gate;
+    fn deref(&self) -> &Gate {
+        &self.0
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
 /// A disk whose syncs go through a gate.
 #[derive(Debug)]
 struct GatedDisk {
@@ -194,13 +211,13 @@ fn threaded(durability: Durability, clock: &Arc<HandClock>) -> Options {
 }
 
 /// A store with threads of its own, behind a gate.
-fn gated(disk: &SimDisk, options: Options) -> (Store, Arc<Gate>) {
+fn gated(disk: &SimDisk, options: Options) -> (Store, Keeper) {
     let (gated, gate) = GatedDisk::new(disk);
     let store = options.open_on(gated).unwrap();
     // The first manifest; then twice a segment and a manifest that names it, the second time by the first upkeep.
     // After that, nobody writes or syncs a file unasked.
     gate.until_passed(4);
-    (store, gate)
+    (store, Keeper(gate))
 }
 
 fn elsewhere(key: &str) -> Address<'_> {
@@ -604,6 +621,31 @@ fn readers_see_the_acknowledged_state_while_the_log_fails() {
         block_on(store.admission());
         store.close().unwrap_err();
     }
+}
+
+/// Whoever learns of a failure finds the state gone back: while it cannot go back, nobody learns of it.
+#[test]
+fn a_failure_is_known_only_once_its_changes_are_taken_back() {
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    let (store, gate) = gated(&disk, threaded(Durability::Durable, &clock));
+    store.put(at("a"), &Put::new(b"1")).unwrap().unwrap();
+    gate.close();
+    let mut doubtful = store.write(|writer| writer.put(at("a"), &Put::new(b"2")).unwrap().unwrap());
+    assert!(poll_once(&mut doubtful, Waker::noop()).is_pending());
+    gate.until_held();
+    disk.fail_next(OpKind::Sync, Fault::Eio);
+    // A look holds on to the state while the sync fails.
+    let seen = store.read(|view| {
+        gate.open();
+        for _ in 0..2000 {
+            assert!(poll_once(&mut doubtful, Waker::noop()).is_pending());
+            thread::yield_now();
+        }
+        view.get(at("a")).map(|found| found.version())
+    });
+    assert!(matches!(block_on(doubtful), Err(Error::InDoubt { .. })));
+    assert!(matches!(seen.wait(), Err(Error::Failed { .. })));
+    assert_eq!(store.get(at("a")).unwrap().unwrap().value, b"1");
 }
 
 /// At level buffered a power cut costs one interval, whether or not there is room for the next segment.
