@@ -52,22 +52,9 @@ struct Waiters {
     failure: Option<Arc<str>>,
     /// Somebody is syncing the log.
     syncing: bool,
-    /// Threads that wait for their turn to sync, or for the sync that makes it needless.
-    blocked: usize,
-    /// How many waited for the last sync: that many are likely to come again at once.
-    last_group: usize,
 }
 
 impl Waiters {
-    /// How many wait for the next sync.
-    fn group(&self, durability: Durability) -> usize {
-        let awaiting = match durability {
-            Durability::Durable => self.acknowledged.len() + self.durable.len(),
-            Durability::Buffered => self.durable.len(),
-        };
-        self.blocked + awaiting
-    }
-
     fn of(&mut self, mark: Mark) -> &mut BTreeMap<(u64, u64), Waker> {
         match mark {
             Mark::Acknowledged => &mut self.acknowledged,
@@ -136,32 +123,25 @@ impl Progress {
 
     /// The operating system has everything up to `sequence`.
     pub(crate) fn advance_written(&self, sequence: u64) {
-        self.advance(|_| {
+        self.advance(|| {
             self.written.fetch_max(sequence, Ordering::AcqRel);
         });
     }
 
     /// Stable storage has everything up to `sequence`, and with it the announcement of `ceiling`.
     pub(crate) fn advance_durable(&self, sequence: u64, ceiling: u64) {
-        self.advance(|waiters| {
-            waiters.last_group = waiters.group(self.durability);
+        self.advance(|| {
             self.durable.fetch_max(sequence, Ordering::AcqRel);
             self.durable_ceiling.fetch_max(ceiling, Ordering::AcqRel);
         });
     }
 
-    /// Whether fewer wait for the next sync than waited for the last one.
-    pub(crate) fn is_gathering(&self) -> bool {
-        let waiters = self.lock();
-        waiters.group(self.durability) < waiters.last_group
-    }
-
-    fn advance(&self, mark: impl FnOnce(&mut Waiters)) {
+    fn advance(&self, mark: impl FnOnce()) {
         let mut waiters = self.lock();
         if waiters.failure.is_some() {
             return;
         }
-        mark(&mut waiters);
+        mark();
         let acknowledged = match self.durability {
             Durability::Durable => self.durable(),
             // Up to whole frames: a failure takes back what is not acknowledged, and a frame is not divisible.
@@ -230,9 +210,7 @@ impl Progress {
                 waiters.syncing = true;
                 return Some(SyncTurn(self));
             }
-            waiters.blocked += 1;
             waiters = self.changed.wait(waiters).unwrap_or_else(PoisonError::into_inner);
-            waiters.blocked -= 1;
         }
     }
 }

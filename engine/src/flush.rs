@@ -11,7 +11,6 @@ use crate::tail::ClosedFrame;
 use std::io;
 use std::mem;
 use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 /// Written but acknowledged frames may stay in memory up to this many bytes, for the next flush to let go of.
@@ -74,22 +73,8 @@ impl Inner {
     /// at it.
     pub(crate) fn sync_until(&self, sequence: u64) {
         while let Some(_turn) = self.progress.sync_turn(sequence) {
-            self.gather();
             self.flush();
             self.sync_written();
-        }
-    }
-
-    /// Lets those who waited for the last sync join the next one, if they come again at once: in a closed loop the
-    /// first of them would otherwise sync for itself alone, and the others for a half group each time. Bounded by a
-    /// quarter of what the last sync took; nobody who writes alone waits at all.
-    fn gather(&self) {
-        if !self.progress.is_gathering() {
-            return;
-        }
-        let end = Instant::now() + self.sync_times.last() / 4;
-        while self.progress.is_gathering() && Instant::now() < end {
-            thread::yield_now();
         }
     }
 

@@ -57,25 +57,16 @@ pub const SYNC_BUCKETS: usize = 25;
 
 /// Histogram of sync times.
 #[derive(Debug, Default)]
-pub(crate) struct SyncTimes {
-    counts: [AtomicU64; SYNC_BUCKETS],
-    last_micros: AtomicU64,
-}
+pub(crate) struct SyncTimes([AtomicU64; SYNC_BUCKETS]);
 
 impl SyncTimes {
     pub(crate) fn record(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let bucket = (u64::BITS - micros.leading_zeros()) as usize;
-        self.counts[bucket.min(SYNC_BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
-        self.last_micros.store(micros, Ordering::Relaxed);
-    }
-
-    /// How long the last sync took.
-    pub(crate) fn last(&self) -> Duration {
-        Duration::from_micros(self.last_micros.load(Ordering::Relaxed))
+        self.0[bucket.min(SYNC_BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn counts(&self) -> [u64; SYNC_BUCKETS] {
-        std::array::from_fn(|bucket| self.counts[bucket].load(Ordering::Relaxed))
+        std::array::from_fn(|bucket| self.0[bucket].load(Ordering::Relaxed))
     }
 }

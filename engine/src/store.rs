@@ -16,10 +16,9 @@ use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
@@ -38,8 +37,7 @@ pub(crate) struct Inner {
     pub(crate) written: Mutex<Written>,
     pub(crate) sync_times: SyncTimes,
     pub(crate) signal: Signal,
-    // Readers are many and quick: each takes a lock in a cache line of its own. Writers take them all.
-    state: ShardedLock<State>,
+    state: RwLock<State>,
     pending_bytes: AtomicU64,
     pub(crate) pending_bytes_max: u64,
     max_index_bytes: u64,
@@ -100,7 +98,7 @@ impl Store {
             written: Mutex::new(Written::new(sequence, ceiling)),
             sync_times: SyncTimes::default(),
             signal: Signal::default(),
-            state: ShardedLock::new(state),
+            state: RwLock::new(state),
             pending_bytes: AtomicU64::new(0),
             pending_bytes_max: options.pending_bytes_max,
             max_index_bytes: options.max_index_bytes,
@@ -303,12 +301,12 @@ impl Store {
 }
 
 impl Inner {
-    pub(crate) fn state(&self) -> ShardedLockReadGuard<'_, State> {
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
         // A panic in a caller's closure leaves the state whole: every plan is carried out or dropped as one.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn state_mut(&self) -> ShardedLockWriteGuard<'_, State> {
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -236,10 +236,11 @@ fn check_string(text: &str) {
 
 /// Valid inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    const STREAMS: [&str; 9] = [
+    const STREAMS: [&str; 10] = [
         "PING\r\n\nGET session:42 path=/user/tags/1 ns=app\nQUIT\n",
         "SET \"user 42\" ttl=5m if=absent type=JSON desc=\"a \\u00e9 note\" { \"a\" : [1.0, -1e400, true, null] }\n",
         "SET k at=2030-01-31T12:00:00.5Z type=DATETIME \"2030-01-31T12:00:00Z\"\nTOUCH k ttl=PT5M\nTTL k\nPERSIST k\n",
+        "SET k at=9999-12-31T23:59:60.999999999-23:59 1\nTOUCH k at=1970-01-01T23:59:00.000000001+23:59\n",
         "MGET a b \"c=d\" ns=x\nEXISTS a a\nDEL a if=17 get=1\nENTRY a\nSET k keepttl=1 if=present \"\\ud83d\\ude00\"\n",
         "LIST prefix=user: limit=10 cursor=dXNlcjoy reverse=1 values=1\nCOUNT prefix=\"\"\nNAMESPACES limit=5 cursor=YQ\n",
         "HELLO token=secret name=test\nNS app\nNS\nHELP get\nSYNC\nSTATS\n",

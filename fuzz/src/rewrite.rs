@@ -1,5 +1,6 @@
 //! From a parsed request back to a line, by the writer that clients use.
 
+use jiff::{SignedDuration, civil};
 use larder_protocol::{Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, encode_cursor};
 
 /// Appends a line that says the same as `request`.
@@ -81,9 +82,10 @@ fn expiry(line: RequestLine<'_>, ttl: Ttl) -> RequestLine<'_> {
     match ttl {
         Ttl::After(after_ms) => line.option("ttl", &format!("{after_ms}ms")),
         Ttl::At(unix_ms) => {
-            let instant =
-                i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-            line.option("at", &instant.expect("instants are read by the same library").to_string())
+            // By way of dates, since the library's instants end before those of the protocol.
+            let since = SignedDuration::from_millis(i64::try_from(unix_ms).expect("years have four digits"));
+            let utc = civil::date(1970, 1, 1).at(0, 0, 0, 0) + since;
+            line.option("at", &format!("{utc}Z"))
         }
     }
 }

@@ -1,7 +1,12 @@
 //! RFC 3339 instants. The calendar is left to the library, which would take many more spellings than RFC 3339 has;
 //! hence the form is checked here.
 
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, civil};
+
+const EPOCH: civil::DateTime = civil::datetime(1970, 1, 1, 0, 0, 0, 0);
+
+/// 9999-12-31T23:59:59.999Z
+const LAST_MS: i64 = 253_402_300_799_999;
 
 /// Whether `text` is an RFC 3339 date-time: seconds and an offset are there, at most nine digits after the point. A
 /// leap second is taken for the second before it.
@@ -10,15 +15,31 @@ pub(crate) fn is_rfc3339(text: &str) -> bool {
 }
 
 /// The Unix milliseconds of an RFC 3339 instant, a part of a millisecond counting as a whole one: what is to happen
-/// then never happens before it. `None` if it is malformed or beyond the years that can be reckoned with.
+/// then never happens before it. `None` if it is malformed. In UTC the last of them would need a year of five digits;
+/// they count as [`LAST_MS`], so that what was read can be written.
 pub(crate) fn unix_ms(text: &str) -> Option<i64> {
-    if !is_rfc3339(text) {
+    if !has_form(text) {
         return None;
     }
-    let instant: Timestamp = text.parse().ok()?;
-    let part = instant.as_nanosecond().rem_euclid(1_000_000) != 0;
-    let whole_ms = instant.as_nanosecond().div_euclid(1_000_000);
-    i64::try_from(whole_ms + i128::from(part)).ok()
+    let offset_bytes = if text.ends_with(['Z', 'z']) { 1 } else { 6 };
+    let (local, offset) = text.split_at(text.len() - offset_bytes);
+    // The library's own instants end within the year 9999; its dates do not.
+    let local: civil::DateTime = local.parse().ok()?;
+    let ahead = match *offset.as_bytes() {
+        [sign, hour_tens, hour_units, _, tens, units] => {
+            let minutes = number(hour_tens, hour_units) * 60 + number(tens, units);
+            SignedDuration::from_mins(if sign == b'-' { -minutes } else { minutes })
+        }
+        _ => SignedDuration::ZERO,
+    };
+    let ns = (local.duration_since(EPOCH) - ahead).as_nanos();
+    let ms = ns.div_euclid(1_000_000) + i128::from(ns.rem_euclid(1_000_000) != 0);
+    i64::try_from(ms).ok().map(|ms| ms.min(LAST_MS))
+}
+
+/// The number that two digits are.
+fn number(tens: u8, units: u8) -> i64 {
+    i64::from(tens - b'0') * 10 + i64::from(units - b'0')
 }
 
 /// `dddd-dd-ddTdd:dd:dd[.d…](Z|±dd:dd)`, all ASCII, with an offset of less than a day.

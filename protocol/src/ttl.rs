@@ -160,6 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn instants_go_up_to_the_last_that_can_be_written() {
+        for (text, unix_ms) in [
+            ("9999-12-31T23:59:59Z", 253_402_300_799_000),
+            ("9999-12-31T23:59:59.999999999-23:59", 253_402_300_799_999),
+            ("1970-01-01T05:30:00+05:30", 0),
+            ("1969-12-31T23:59:00-00:01", 0),
+            ("2016-12-31T23:59:60Z", 1_483_228_799_000),
+        ] {
+            assert_eq!(Ttl::parse(text), Ok(Ttl::At(unix_ms)), "{text}");
+        }
+        assert_eq!(Ttl::parse("0000-01-01T00:00:00+23:59"), Err(TtlError::Past));
+    }
+
+    #[test]
     fn what_is_refused() {
         for (text, error) in [
             ("", TtlError::Malformed),

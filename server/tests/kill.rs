@@ -43,18 +43,19 @@ fn killed_again_and_again() {
 
 /// Loads the server until `batches` were acknowledged, kills it, and collects what everybody saw.
 fn one_round(server: Server, history: &mut History, seed: u64, batches: u64) -> Seen {
-    let address = server.address;
     let floor = history.newest_version();
     thread::scope(|scope| {
         let (acknowledged, batches_done) = channel();
         for (number, writer) in history.writers.iter_mut().enumerate() {
             let (acknowledged, random) = (acknowledged.clone(), Random::new(seed * 100 + number as u64));
-            scope.spawn(move || load::write(address, writer, floor, random, &acknowledged));
+            // Connected here, and not by a thread that may only start when the server is gone.
+            let client = server.connect();
+            scope.spawn(move || load::write(client, writer, floor, random, &acknowledged));
         }
         let readers: Vec<_> = (0..READERS)
             .map(|number| {
-                let random = Random::new(seed * 100 + 50 + number as u64);
-                scope.spawn(move || load::read(address, WRITERS, random))
+                let (client, random) = (server.connect(), Random::new(seed * 100 + 50 + number as u64));
+                scope.spawn(move || load::read(client, WRITERS, random))
             })
             .collect();
         drop(acknowledged);

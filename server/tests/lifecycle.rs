@@ -106,6 +106,8 @@ fn a_configuration_that_cannot_be_used_is_a_usage_error() {
     assert_refused(serve_here().args(["--sync-interval", "never"]), 2, &["sync-interval", "500ms"]);
     assert_refused(serve_here().env("LARDER_SEGMENT_BYTES", "many"), 2, &["segment-bytes"]);
     assert_refused(serve_here().args(["--log", "a=b=c"]), 2, &["log filter"]);
+    assert_refused(serve_here().args(["--log", "warm"]), 2, &["log filter", "\"warm\" is no level"]);
+    assert_refused(serve_here().args(["--addr", "127.0.0.1:1"]), 2, &["no option --addr"]);
     let missing = directory.path().join("missing.toml");
     assert_refused(serve_here().arg("--config").arg(&missing), 2, &["missing.toml"]);
     let config = directory.path().join("larder.toml");
@@ -133,6 +135,11 @@ fn an_address_that_others_can_reach_must_be_asked_for() {
     let server = Server::spawn(command.arg("--allow-remote"));
     let port = server.address.port();
     assert_eq!(Client::connect(([127, 0, 0, 1], port).into()).ask("PING"), "OK");
+    drop(server);
+    let mut command = serve();
+    command.arg("--data").arg(&data).args(["--listen", "0.0.0.0:0"]);
+    assert_refused(command.env("LARDER_ALLOW_REMOTE", "0"), 1, &["--allow-remote"]);
+    Server::spawn(command.env("LARDER_ALLOW_REMOTE", "1"));
 }
 
 #[test]
@@ -170,7 +177,13 @@ fn a_directory_that_cannot_be_used_is_told() {
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    assert_refused(&mut serve_in(&file), 1, &[&file.display().to_string(), "--data"]);
+    for path in [file.clone(), file.join("below")] {
+        assert_refused(
+            &mut serve_in(&path),
+            1,
+            &[&path.display().to_string(), "a file in the way", "--data"],
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Golden scripts: what goes in and what comes out, in `tests/scripts/*.txt`.
 //!
 //! `> ` begins a request, and `< ` one line of the reply to it; `#` begins a comment. In a reply `<ms>` stands for a
-//! number, `<word>` for letters, digits and dots, `<text>` for anything. Each script has a server of its own.
+//! number, `<word>` for letters, digits and dots, `<text>` for anything. On either side `<ab*3>` is `ababab`; in a
+//! request `<0xff>` is that byte, and `<end>` ends the input within the line. Each script has a server of its own.
 
 use std::fmt::Write;
 use std::fs;
@@ -26,14 +27,23 @@ fn run(path: &Path) -> Option<String> {
     let server = Server::start(directory.path());
     let mut client = server.connect();
     let mut differences = String::new();
+    // What is first on a connection counts, and so nothing is sent before it.
+    let mut first = true;
     for (number, line) in (1..).zip(script.lines()) {
         let place = || format!("{}:{number}", path.file_name().unwrap().display());
         if let Some(request) = line.strip_prefix("> ") {
-            expect_nothing(&mut client, &mut differences, &place());
-            client.send(format!("{request}\n"));
+            if !std::mem::take(&mut first) {
+                expect_nothing(&mut client, &mut differences, &place());
+            }
+            client.send(expand(request.strip_suffix("<end>").unwrap_or(request)));
+            if request.ends_with("<end>") {
+                client.end();
+            } else {
+                client.send("\n");
+            }
         } else if let Some(expected) = line.strip_prefix("< ") {
             let reply = client.line().unwrap_or_else(|| "(the connection was closed)".to_owned());
-            if !matches(expected, &reply) {
+            if !matches(&String::from_utf8(expand(expected)).unwrap(), &reply) {
                 _ = writeln!(differences, "{}\n  expected: {expected}\n  replied:  {reply}", place());
             }
         } else {
@@ -58,6 +68,19 @@ fn expect_nothing(client: &mut Client, differences: &mut String, place: &str) {
             None => return,
         }
     }
+}
+
+/// Puts in what repetitions and bytes by number stand for; anything else in `<…>` stays.
+fn expand(text: &str) -> Vec<u8> {
+    let Some((before, after)) = text.split_once('<') else { return text.into() };
+    let placed = after.split_once('>').and_then(|(inner, rest)| {
+        let byte = inner.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let repeated =
+            || inner.split_once('*').and_then(|(text, count)| Some(text.repeat(count.parse().ok()?)));
+        Some((byte.map(|byte| vec![byte]).or_else(|| repeated().map(String::into_bytes))?, rest))
+    });
+    let (placed, rest) = placed.unwrap_or_else(|| (b"<".to_vec(), after));
+    [before.into(), placed, expand(rest)].concat()
 }
 
 /// Which characters a placeholder stands for.
@@ -85,6 +108,10 @@ fn matches(pattern: &str, reply: &str) -> bool {
 
 #[test]
 fn patterns() {
+    assert_eq!(
+        expand("GET <key> <ab*3><0xff><é*2>!"),
+        [&b"GET <key> ababab\xff"[..], "éé!".as_bytes()].concat()
+    );
     assert!(matches("OK 1 -", "OK 1 -"));
     assert!(matches("OK 1 <ms>", "OK 1 1773572400000"));
     assert!(!matches("OK 1 <ms>", "OK 1 -"));

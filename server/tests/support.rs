@@ -1,6 +1,6 @@
 //! The built binary as a process that goes away with its test, and a client that knows nothing but lines.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -150,9 +150,18 @@ impl Client {
         line.strip_suffix('\n').map(str::to_owned)
     }
 
+    /// Ends the input.
+    pub(crate) fn end(&mut self) {
+        match self.stream.shutdown(Shutdown::Write) {
+            // It was ended before, and the server has closed the connection since.
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            result => result.unwrap(),
+        }
+    }
+
     /// Ends the input, and reads everything that still comes.
     pub(crate) fn finish(mut self) -> String {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.end();
         self.rest()
     }
 

@@ -15,13 +15,11 @@ pub(crate) struct Count {
     /// Only keys that begin so
     #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Count {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let count = session.call(&request::Count::prefix(&self.prefix))?;
         match session.out.style() {
             Style::Terminal | Style::Plain => session.out.line(count)?,

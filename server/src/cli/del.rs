@@ -22,13 +22,11 @@ pub(crate) struct Del {
     /// Print the value that is deleted
     #[arg(long)]
     print: bool,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Del {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let request = request::Del::new(&self.key);
         let request = match self.if_version {
             Some(version) => request.if_version(version),

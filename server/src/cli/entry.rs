@@ -17,13 +17,11 @@ use super::session::Target;
 pub(crate) struct Entry {
     /// Key of the entry
     key: String,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Entry {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let Some(entry) = session.call(&request::Entry::new(&self.key))? else {
             return session.absent(&self.key);
         };

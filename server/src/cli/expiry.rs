@@ -47,15 +47,17 @@ pub(super) fn shown(expires_ms: Option<u64>, style: Style) -> String {
     }
 }
 
-/// A length of time in its two largest units.
+/// A length of time in its two largest units. Seconds are rounded: of an hour just given, an hour is left.
 pub(super) fn in_words(ms: u64) -> String {
-    let seconds = ms / 1_000;
+    if ms < 1_000 {
+        return format!("{ms} ms");
+    }
+    let seconds = ms.saturating_add(500) / 1_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match (days, hours, minutes, seconds) {
-        (0, 0, 0, 0) => format!("{ms} ms"),
-        (0, 0, 0, seconds) => format!("{seconds} s"),
-        (0, 0, minutes, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, hours, ..) => format!("{hours} h {} min", minutes % 60),
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, _) => format!("{hours} h {} min", minutes % 60),
         (days, ..) => format!("{days} d {} h", hours % 24),
     }
 }
@@ -69,10 +71,13 @@ mod tests {
         for (ms, words) in [
             (0, "0 ms"),
             (999, "999 ms"),
-            (59_999, "59 s"),
+            (1_000, "1 s"),
+            (59_499, "59 s"),
+            (3_599_990, "1 h 0 min"),
             (61_000, "1 min 1 s"),
             (7_500_000, "2 h 5 min"),
             (90_000_000, "1 d 1 h"),
+            (u64::MAX, "213503982334 d 14 h"),
         ] {
             assert_eq!(in_words(ms), words);
         }

@@ -18,13 +18,11 @@ pub(crate) struct Get {
     /// Print only the place of the value that this JSON pointer names, as /user/name
     #[arg(long, value_name = "POINTER")]
     path: Option<String>,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Get {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let request = request::Get::new(&self.key);
         let found = match &self.path {
             None => session.call(&request)?.map_or(AtPath::Absent, AtPath::Value),

@@ -40,13 +40,11 @@ pub(crate) struct Ls {
     /// With the values
     #[arg(long)]
     values: bool,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Ls {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let mut cursor = self.cursor.clone();
         loop {
             let page = session.call(&self.request(cursor.as_deref()))?;

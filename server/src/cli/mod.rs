@@ -29,6 +29,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use session::Target;
+
 /// The verbs that talk to a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -73,22 +75,22 @@ enum Status {
 
 /// Runs a verb. The exit code is 0 when found or done, 1 when not found or refused by a condition, 2 when what was
 /// asked for is wrong, 3 when the server or the way to it fails.
-pub(crate) fn run(verb: Verb) -> ExitCode {
+pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
     let result = match verb {
-        Verb::Get(verb) => verb.run(),
-        Verb::Set(verb) => verb.run(),
-        Verb::Del(verb) => verb.run(),
-        Verb::Ls(verb) => verb.run(),
-        Verb::Count(verb) => verb.run(),
-        Verb::Namespaces(verb) => verb.run(),
-        Verb::Ttl(verb) => verb.run(),
-        Verb::Touch(verb) => verb.run(),
-        Verb::Persist(verb) => verb.run(),
-        Verb::Entry(verb) => verb.run(),
-        Verb::Import(verb) => verb.run(),
-        Verb::Export(verb) => verb.run(),
-        Verb::Ping(verb) => verb.run(),
-        Verb::Stats(verb) => verb.run(),
+        Verb::Get(verb) => verb.run(target),
+        Verb::Set(verb) => verb.run(target),
+        Verb::Del(verb) => verb.run(target),
+        Verb::Ls(verb) => verb.run(target),
+        Verb::Count(verb) => verb.run(target),
+        Verb::Namespaces(verb) => verb.run(target),
+        Verb::Ttl(verb) => verb.run(target),
+        Verb::Touch(verb) => verb.run(target),
+        Verb::Persist(verb) => verb.run(target),
+        Verb::Entry(verb) => verb.run(target),
+        Verb::Import(verb) => verb.run(target),
+        Verb::Export(verb) => verb.run(target),
+        Verb::Ping(verb) => verb.run(target),
+        Verb::Stats(verb) => verb.run(target),
     };
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,

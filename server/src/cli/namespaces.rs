@@ -16,13 +16,11 @@ pub(crate) struct Namespaces {
     /// Only namespaces that begin so
     #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Namespaces {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let mut cursor: Option<String> = None;
         loop {
             let request = request::Namespaces::prefix(&self.prefix);

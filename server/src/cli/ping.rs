@@ -13,14 +13,11 @@ use super::session::Target;
 
 /// Asks whether the server is there, and tells how long its answer took.
 #[derive(Debug, Args)]
-pub(crate) struct Ping {
-    #[command(flatten)]
-    target: Target,
-}
+pub(crate) struct Ping {}
 
 impl Ping {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let start = Instant::now();
         session.call(&request::Ping)?;
         let took = start.elapsed();

@@ -10,25 +10,26 @@ use super::failure::Failure;
 use super::object::Object;
 use super::output::{Output, Style, say};
 
-/// Options that all verbs share.
+/// Options that all verbs share, and that may stand before the verb too.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server and output")]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Address of the server
     #[arg(
         long,
+        global = true,
         env = "LARDER_ADDR",
         hide_env_values = true,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:5273"
     )]
-    pub(super) addr: String,
+    addr: String,
     /// Namespace [default: that of the server, `default`]
-    #[arg(long, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
-    pub(super) ns: Option<String>,
+    #[arg(long, global = true, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
+    ns: Option<String>,
     /// Print one JSON object a line
-    #[arg(long)]
-    pub(super) json: bool,
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 /// A verb at work.

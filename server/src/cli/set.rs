@@ -51,14 +51,12 @@ pub(crate) struct Set {
     /// Note on the entry
     #[arg(long, value_name = "TEXT")]
     desc: Option<String>,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Set {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let json = json(&self.value, self.string)?;
-        let mut session = self.target.open()?;
+        let mut session = target.open()?;
         match session.call(&self.request(&json))? {
             Outcome::Done(stamp) => {
                 written(&mut session, &self.key, stamp)?;

@@ -9,14 +9,11 @@ use super::session::Target;
 
 /// Shows counters and sizes of the server, a JSON object.
 #[derive(Debug, Args)]
-pub(crate) struct Stats {
-    #[command(flatten)]
-    target: Target,
-}
+pub(crate) struct Stats {}
 
 impl Stats {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let stats = session.call(&request::Stats)?;
         session.out.value(&stats)?;
         session.done()

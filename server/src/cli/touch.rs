@@ -17,8 +17,6 @@ pub(crate) struct Touch {
     key: String,
     #[command(flatten)]
     expires: Expires,
-    #[command(flatten)]
-    target: Target,
 }
 
 /// Takes the expiry from an entry.
@@ -26,24 +24,22 @@ pub(crate) struct Touch {
 pub(crate) struct Persist {
     /// Key of the entry
     key: String,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl Touch {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let Some(ttl) = self.expires.ttl() else {
             return Err(Failure::Usage("say when the entry is to expire: --ttl TTL or --at INSTANT".into()));
         };
-        let mut session = self.target.open()?;
+        let mut session = target.open()?;
         let stamp = session.call(&request::Touch::new(&self.key, ttl))?;
         end(session, &self.key, stamp)
     }
 }
 
 impl Persist {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let stamp = session.call(&request::Persist::new(&self.key))?;
         end(session, &self.key, stamp)
     }

@@ -16,13 +16,11 @@ use super::session::Target;
 pub(crate) struct TimeToLive {
     /// Key of the entry
     key: String,
-    #[command(flatten)]
-    target: Target,
 }
 
 impl TimeToLive {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
-        let mut session = self.target.open()?;
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
+        let mut session = target.open()?;
         let Some(left) = session.call(&request::TimeToLive::new(&self.key))? else {
             return session.absent(&self.key);
         };

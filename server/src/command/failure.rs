@@ -11,10 +11,8 @@ use tracing::error;
 pub(crate) fn refusal(error: &Error) -> ParseError {
     let (code, text) = match error {
         Error::Address(address) => (address_code(address), address.to_string()),
-        Error::ValueTooLarge { .. } => (Code::TooBig, error.to_string()),
-        Error::DescriptionTooLong { .. } | Error::TransactionTooLarge { .. } => {
-            (Code::BadArg, error.to_string())
-        }
+        Error::ValueTooLarge { .. } | Error::DescriptionTooLong { .. } => (Code::TooBig, error.to_string()),
+        Error::TransactionTooLarge { .. } => (Code::BadArg, error.to_string()),
         Error::DeadlinePassed { .. } => (Code::BadTtl, error.to_string()),
         Error::IndexFull { .. } => (Code::NoSpace, error.to_string()),
         Error::NoSpace { .. } => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -35,7 +36,8 @@ pub(super) struct Settings {
 
     /// Listen where other machines can connect, though anybody who can may read and write everything [default: false]
     #[arg(long, env = "LARDER_ALLOW_REMOTE", hide_env_values = true, value_name = "BOOL",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new())]
     pub(super) allow_remote: Option<bool>,
 
     /// When a write is acknowledged: once it is on stable storage, or once the operating system has it
@@ -67,7 +69,7 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_THREADS", hide_env_values = true, value_name = "NUMBER")]
     pub(super) threads: Option<u16>,
 
-    /// What is logged to standard error: error, warn, info, debug, trace, or a filter by module [default: info]
+    /// What is logged to standard error: error, warn, info, debug, trace, or by module, as info,larder::serve=debug [default: info]
     #[arg(long, env = "LARDER_LOG", hide_env_values = true, value_name = "FILTER")]
     pub(super) log: Option<String>,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait to be written.
@@ -26,7 +27,7 @@ pub(super) struct Logging {
 /// Why there is no logging.
 #[derive(Debug, Error)]
 pub(super) enum LoggingError {
-    #[error("the log filter {filter:?} cannot be used: {text}; write info, debug, or a filter by module")]
+    #[error("the log filter {filter:?} cannot be used: {text}; write info, debug, or module=level")]
     Filter { filter: String, text: String },
     #[error("cannot start the thread that writes the logs: {0}")]
     Thread(#[from] io::Error),
@@ -41,9 +42,13 @@ enum Message {
 
 /// Starts logging what `filter` lets through.
 pub(super) fn start(filter: &str) -> Result<Logging, LoggingError> {
-    let parsed = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|error| LoggingError::Filter { filter: filter.to_owned(), text: error.to_string() })?;
+    let refused = |text| LoggingError::Filter { filter: filter.to_owned(), text };
+    // The library would take a misspelt level for a module, and then let nothing else through, not even errors.
+    let mut words = filter.split(',').map(str::trim);
+    if let Some(word) = words.find(|word| !word.contains('=') && word.parse::<LevelFilter>().is_err()) {
+        return Err(refused(format!("{word:?} is no level")));
+    }
+    let parsed = EnvFilter::builder().parse(filter).map_err(|error| refused(error.to_string()))?;
     let (queue, messages) = sync_channel(QUEUE_LINES);
     thread::Builder::new().name("larder-stderr".to_owned()).spawn(move || write_out(&messages))?;
     let logging = Logging { queue: queue.clone() };

@@ -39,7 +39,11 @@ pub(super) enum RunError {
 
 /// What to do about an error of opening that does not say so itself.
 fn advice(error: &Error) -> &'static str {
+    use io::ErrorKind::{AlreadyExists, NotADirectory};
     match error {
+        Error::Io { source, .. } if matches!(source.kind(), AlreadyExists | NotADirectory) => {
+            "; there is a file in the way, so choose another directory with --data"
+        }
         Error::Io { .. } => {
             "; check that this user may read and write there, or choose another directory with --data"
         }

@@ -41,7 +41,7 @@ fn bad_lines_are_told_and_the_rest_is_stored() {
     let ended = larder.run_with(&["import"], lines);
     assert_eq!(ended.code, 1);
     // What the server refuses is told when its answer comes, which may be after lines that follow.
-    for part in ["line 2: ", "line 3: unknown field `tll`", "line 5: ", "imported 2, failed 3\n"] {
+    for part in ["line 2: not JSON: ", "line 3: unknown field `tll`", "line 5: ", "imported 2, failed 3\n"] {
         assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
     }
     assert_eq!(ended.stderr.lines().count(), 4);

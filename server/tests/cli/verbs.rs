@@ -135,6 +135,21 @@ fn listings_are_columns_or_objects() {
 }
 
 #[test]
+fn shared_options_may_stand_before_the_verb() {
+    let larder = Larder::start();
+    larder.done(&["--ns", "a", "set", "k", "1"]);
+    assert_eq!(larder.done(&["--json", "--ns=a", "count"]), "{\"count\":1}\n");
+    assert_eq!(larder.done(&["--ns", "b", "count", "--ns", "a"]), "1\n", "the nearer one counts");
+    let mut command = verb();
+    let address = larder.server.address.to_string();
+    let ended = end(command.env("LARDER_NS", "b").args(["--addr", &address, "--ns", "a", "count"]), "");
+    assert_eq!(ended.stdout, "1\n", "the environment counts less, wherever the option stands");
+    let ended = end(verb().args(["--ns", "a", "serve"]), "");
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("no option --ns"), "{}", ended.stderr);
+}
+
+#[test]
 fn namespaces_are_apart() {
     let larder = Larder::start();
     larder.done(&["set", "k", "1"]);

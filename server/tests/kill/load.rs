@@ -1,7 +1,6 @@
 //! Clients that go on until the server is gone.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 
 use super::history::{KEYS, Operation, Seen, Writer, name, parse, value};
@@ -9,13 +8,12 @@ use crate::support::{Client, Random};
 
 /// Writes batches to the writer's own keys, and keeps account of what was answered. Versions must be above `floor`.
 pub(crate) fn write(
-    address: SocketAddr,
+    mut client: Client,
     writer: &mut Writer,
     floor: u64,
     mut random: Random,
     acknowledged: &Sender<()>,
 ) {
-    let mut client = Client::connect(address);
     let mut newest = floor;
     loop {
         let (requests, keys) = batch(writer, &mut random);
@@ -68,9 +66,8 @@ fn version_of(reply: &str) -> u64 {
 }
 
 /// Reads keys of all writers, and remembers the newest value of each. None may go back while the server runs.
-pub(crate) fn read(address: SocketAddr, writers: usize, mut random: Random) -> Seen {
+pub(crate) fn read(mut client: Client, writers: usize, mut random: Random) -> Seen {
     const PIPELINE: usize = 8;
-    let mut client = Client::connect(address);
     let mut seen = Seen::default();
     loop {
         let mut pick = |end: usize| usize::try_from(random.below(end as u64)).unwrap();

@@ -38,8 +38,6 @@ pub(crate) struct Export {
     /// Write to this file, which appears under its name when it is complete
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Default)]
@@ -49,9 +47,9 @@ struct Tally {
 }
 
 impl Export {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let mut file = self.output.as_deref().map(NewFile::create).transpose()?;
-        let mut session = self.target.open()?;
+        let mut session = target.open()?;
         let mut tally = Tally::default();
         if self.all_namespaces {
             for namespace in self.namespaces(&mut session)? {

@@ -30,7 +30,8 @@ use window::Window;
 #[command(
     after_help = "Each line is an object with key and value, and if need be namespace, ttl (seconds, or text as \
     5m) or expires_at (Unix milliseconds, or text as 2030-01-31T12:00:00Z), type and description. What has expired is \
-    passed over. When this ends, what it counts as imported is on stable storage."
+    passed over. When this ends, what it counts as imported is on stable storage. The exit code is 1 if a line could \
+    not be stored."
 )]
 pub(crate) struct Import {
     /// File of JSON lines; `-` is standard input
@@ -42,8 +43,6 @@ pub(crate) struct Import {
     /// Stop at the first line that cannot be stored; of the lines after it, those already sent are stored
     #[arg(long)]
     strict: bool,
-    #[command(flatten)]
-    target: Target,
 }
 
 /// What is read.
@@ -54,10 +53,10 @@ struct Input {
 }
 
 impl Import {
-    pub(super) fn run(&self) -> Result<Status, Failure> {
+    pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let form = Form::new(self.key_field.as_deref()).map_err(Failure::Usage)?;
         let input = self.open()?;
-        let mut session = self.target.open()?;
+        let mut session = target.open()?;
         let mut report = Report::new(input.bytes);
         let result = self.import(&mut session, &form, LineReader::new(input.read), &mut report);
         report.finish(&mut session.out)?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use larder_client::request::Set;
 use larder_client::{Expiry, Ttl, ValueType};
-use larder_protocol::json::{Kind, Pointer, compact, decode_string};
+use larder_protocol::json::{Compact, Kind, Pointer, compact, decode_string};
 use larder_protocol::{DEPTH_MAX, TtlError};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -127,7 +127,11 @@ impl From<String> for Fault {
 }
 
 fn entry(line: &str, now_ms: u64) -> Result<Record<'_>, Fault> {
-    let entry: EntryLine<'_> = serde_json::from_str(line).map_err(|error| describe(&error))?;
+    if !line.trim_ascii_start().starts_with('{') {
+        // From an array the library would take the fields in the order of their declaration.
+        document(line)?;
+    }
+    let entry: EntryLine<'_> = serde_json::from_str(line).map_err(|error| describe(line, &error))?;
     let ttl = match (given(entry.ttl), given(entry.expires_at)) {
         (None, None) => None,
         (Some(ttl), None) => Some(after(ttl)?),
@@ -154,11 +158,7 @@ fn entry(line: &str, now_ms: u64) -> Result<Record<'_>, Fault> {
 }
 
 fn object<'a>(line: &'a str, pointer: &Pointer<'_>) -> Result<Record<'a>, Fault> {
-    let document =
-        compact(line, DEPTH_MAX).map_err(|error| format!("{error} at byte {}", error.position + 1))?;
-    if document.kind != Kind::Object {
-        return Err(Fault::Bad("not a JSON object".into()));
-    }
+    let document = document(line)?;
     let key = pointer.find(document.text.as_bytes()).and_then(|found| str::from_utf8(found).ok());
     let key = match key {
         Some(text) if text.starts_with('"') => {
@@ -170,6 +170,13 @@ fn object<'a>(line: &'a str, pointer: &Pointer<'_>) -> Result<Record<'a>, Fault>
     };
     let key = Cow::Owned(key);
     Ok(Record { namespace: None, key, json: document.text, ttl: None, value_type: None, description: None })
+}
+
+/// The line as a JSON object, or why it is none.
+fn document(line: &str) -> Result<Compact<'_>, Fault> {
+    let document =
+        compact(line, DEPTH_MAX).map_err(|error| format!("{error} at byte {}", error.position + 1))?;
+    if document.kind == Kind::Object { Ok(document) } else { Err(Fault::Bad("not a JSON object".into())) }
 }
 
 /// A field that says something; null says nothing.
@@ -204,11 +211,14 @@ fn deadline_fault(field: &str, error: TtlError) -> Fault {
     }
 }
 
-/// The library counts lines too, but it has only ever seen one.
-fn describe(error: &serde_json::Error) -> String {
+/// What is wrong with a line that is no entry. The library speaks of lines too, but it has only ever seen one.
+fn describe(line: &str, error: &serde_json::Error) -> Fault {
+    if let Err(fault) = document(line) {
+        return fault;
+    }
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    format!("{what} at byte {}", error.column())
+    Fault::Bad(format!("{what} at byte {}", error.column()))
 }
 
 #[cfg(test)]
@@ -276,8 +286,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (text, part) in [
-            ("nonsense", "at byte 2"),
-            ("[]", "at byte"),
+            ("nonsense", "not JSON: expected null at byte 1"),
+            (r#"{"key":"k","value":1"#, "ends too early at byte 21"),
+            (r#"{"key":"k","value":1} {}"#, "after the end of the document at byte 23"),
+            ("[]", "not a JSON object"),
+            (r#"["k",1,null,null,null,null,null,null,null,null,null,null]"#, "not a JSON object"),
             (r#"{"key":"k"}"#, "missing field `value`"),
             (r#"{"value":1}"#, "missing field `key`"),
             (r#"{"key":7,"value":1}"#, "invalid type"),
