@@ -23,7 +23,7 @@ pub(crate) fn unix_ms(text: &str) -> Option<i64> {
     }
     let offset_bytes = if text.ends_with(['Z', 'z']) { 1 } else { 6 };
     let (local, offset) = text.split_at(text.len() - offset_bytes);
-    // The library's own instants end within the year 9999; its dates do not.
+    // The library's instants end a day before the year 9999 does; its dates go on to the end.
     let local: civil::DateTime = local.parse().ok()?;
     let ahead = match *offset.as_bytes() {
         [sign, hour_tens, hour_units, _, tens, units] => {
