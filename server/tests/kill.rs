@@ -13,6 +13,8 @@ use crate::support::{Random, Server, serve_in};
 use history::{History, Seen};
 
 const ROUNDS: u64 = 50;
+/// Rounds of the longer tier of the tests.
+const ROUNDS_LONG: u64 = 1_000;
 const WRITERS: usize = 4;
 const READERS: usize = 2;
 const SEED: u64 = 20_261_120;
@@ -23,7 +25,8 @@ const SEGMENT_BYTES: &str = "1048576";
 fn killed_again_and_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut history = History::new(WRITERS);
-    for round in 0..ROUNDS {
+    let long = std::env::var_os("LARDER_LONG_TESTS").is_some();
+    for round in 0..if long { ROUNDS_LONG } else { ROUNDS } {
         let durable = round % 2 == 0;
         let seed = SEED + round;
         println!("round {round}, seed {seed}, durable: {durable}");

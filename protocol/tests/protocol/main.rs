@@ -9,7 +9,10 @@ mod requests;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// Property tests that try the same cases on every run: looking for new ones is the fuzzer's work.
+/// Property tests that try the same cases on every run, 512 of them or as many more as `PROPTEST_CASES` says: looking
+/// for new ones is the fuzzer's work.
 fn same_cases() -> Config {
-    Config { rng_seed: RngSeed::Fixed(0x1a4de4), failure_persistence: None, cases: 512, ..Config::default() }
+    let default = Config::default();
+    let cases = default.cases.max(512);
+    Config { rng_seed: RngSeed::Fixed(0x1a4de4), failure_persistence: None, cases, ..default }
 }
