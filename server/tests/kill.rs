@@ -14,7 +14,7 @@ use history::{History, Seen};
 
 const ROUNDS: u64 = 50;
 /// Rounds of the longer tier of the tests.
-const ROUNDS_LONG: u64 = 1_000;
+const ROUNDS_LONG: u64 = 250;
 const WRITERS: usize = 4;
 const READERS: usize = 2;
 const SEED: u64 = 20_261_120;
