@@ -143,10 +143,13 @@ impl Client {
         self.next_line()
     }
 
-    /// The next whole line, where the server may be gone.
+    /// The next whole line, where the server may be gone. A server that is there and silent fails the test.
     pub(crate) fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
-        self.reader.read_line(&mut line).ok()?;
+        match self.reader.read_line(&mut line) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("no answer in {PATIENCE:?}"),
+            result => result.ok()?,
+        };
         line.strip_suffix('\n').map(str::to_owned)
     }
 
