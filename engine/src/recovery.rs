@@ -165,7 +165,8 @@ impl<'d> Recovery<'d> {
         }
     }
 
-    /// Deals with files that the manifest does not name: unfinished ones are removed, others renamed.
+    /// Deals with files of segments that are not part of the store: retired and unfinished ones are removed, others
+    /// renamed.
     fn set_aside(&mut self, names: &[String]) -> Result<()> {
         let named = |id: u32| {
             self.manifest.open.contains(&id) || self.manifest.sealed.iter().any(|sealed| sealed.segment == id)
@@ -176,7 +177,9 @@ impl<'d> Recovery<'d> {
                 continue;
             }
             let failed = |error| Error::io(format!("set {name} aside"), error);
-            if id >= self.manifest.next_segment && !self.holds_frames(id) {
+            if self.manifest.retired.contains(&id) {
+                self.disk.remove(name).map_err(failed)?;
+            } else if id >= self.manifest.next_segment && !self.holds_frames(id) {
                 // No manifest has ever named it: its creation was interrupted.
                 self.disk.remove(name).map_err(failed)?;
             } else {
@@ -184,6 +187,8 @@ impl<'d> Recovery<'d> {
                 self.report.set_aside.push(name.clone());
             }
         }
+        // The next manifest is written after a sync of the directory.
+        self.manifest.retired.clear();
         Ok(())
     }
 
@@ -203,7 +208,7 @@ impl<'d> Recovery<'d> {
         }
     }
 
-    fn open_segment(&self, id: u32) -> Result<(Arc<dyn DiskFile>, SegmentKind)> {
+    fn open_segment(&self, id: u32, store: StoreId) -> Result<(Arc<dyn DiskFile>, SegmentKind)> {
         let name = file_name(id);
         let file = self.disk.open(&name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::damaged(&name, 0, "the file is missing"),
@@ -220,7 +225,7 @@ impl<'d> Recovery<'d> {
                 Error::Unsupported { file: name.clone(), version, features }
             }
         })?;
-        if header.store != self.manifest.store || header.segment != id {
+        if header.store != store || header.segment != id {
             return Err(Error::damaged(&name, 0, "the file belongs to another store, or was renamed"));
         }
         Ok((file, header.kind))
@@ -228,8 +233,8 @@ impl<'d> Recovery<'d> {
 
     fn load_sealed(&mut self, sealed: &Sealed) -> Result<()> {
         let name = file_name(sealed.segment);
-        let (file, kind) = self.open_segment(sealed.segment)?;
-        let salt = Salt::new(self.manifest.store, sealed.segment);
+        let (file, kind) = self.open_segment(sealed.segment, sealed.store)?;
+        let salt = sealed.salt();
         let content = Content::read(&*file, &name, sealed.end + FOOTER_BYTES as u64)?;
         let bytes = content.bytes();
         let end = usize::try_from(sealed.end).unwrap_or(usize::MAX);
@@ -241,13 +246,15 @@ impl<'d> Recovery<'d> {
         let (mut frames, mut records) = (0, 0);
         while at < end {
             let position = length_u32(at);
-            let frame = Frame::decode(&bytes[at..end], salt, position, Verify::Heads)
+            let frame = Frame::decode(&bytes[at..end], salt, position, kind, Verify::Heads)
                 .map_err(|error| frame_damage(&name, position, error))?;
-            if frame.header.first_sequence + u64::from(frame.header.records) > self.manifest.sequence + 1 {
+            let highest =
+                frame.records(salt, Verify::Heads).flatten().map(|(_, record)| record.sequence).max();
+            if highest.is_some_and(|highest| highest > sealed.highest_sequence) {
                 return Err(Error::damaged(
                     &name,
                     position.into(),
-                    "a sealed frame is newer than the manifest",
+                    "a sealed frame is newer than the manifest says",
                 ));
             }
             self.apply(&frame, salt, Verify::Heads, sealed.segment);
@@ -255,7 +262,7 @@ impl<'d> Recovery<'d> {
             records += frame.header.records;
             at += frame.header.frame_bytes();
         }
-        if (frames, records) != (footer.frames, footer.records) {
+        if (frames, records) != (footer.frames, footer.records) || records != sealed.records {
             return Err(Error::damaged(&name, sealed.end, "the footer counts other frames than there are"));
         }
         self.add_segment(sealed.segment, salt, file, sealed.end)
@@ -267,7 +274,10 @@ impl<'d> Recovery<'d> {
         let mut last = Last { sequence: self.manifest.sequence, chain: self.manifest.chain };
         let mut broken: Option<Break> = None;
         for id in std::mem::take(&mut self.manifest.open) {
-            let (file, _) = self.open_segment(id)?;
+            let (file, kind) = self.open_segment(id, self.manifest.store)?;
+            if kind != SegmentKind::Log {
+                return Err(Error::damaged(file_name(id), 0, "a compacted segment is listed as open"));
+            }
             let name = file_name(id);
             let salt = Salt::new(self.manifest.store, id);
             let data_len = file.data_len().map_err(|error| Error::io(format!("read {name}"), error))?;
@@ -312,7 +322,7 @@ impl<'d> Recovery<'d> {
         loop {
             let rest = bytes.get(usize::try_from(summary.end).ok()?..).filter(|rest| !rest.is_empty())?;
             let position = u32::try_from(summary.end).ok()?;
-            match Frame::decode(rest, salt, position, Verify::Everything) {
+            match Frame::decode(rest, salt, position, SegmentKind::Log, Verify::Everything) {
                 Ok(frame) if last.is_continued_by(&frame) => {
                     self.apply(&frame, salt, Verify::Everything, id);
                     let (durable, position) = (frame.header.durable, summary.end);
@@ -378,6 +388,8 @@ impl<'d> Recovery<'d> {
                 end: summary.end,
                 highest_sequence: summary.highest_sequence,
                 chain: summary.chain,
+                records: summary.records,
+                store: self.manifest.store,
             });
             self.manifest.sequence = summary.highest_sequence;
             self.manifest.chain = summary.chain;

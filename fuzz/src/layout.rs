@@ -22,8 +22,10 @@ pub const FRAME_HEADER_BYTES: usize = 56;
 /// Bytes of a record before its namespace.
 pub const RECORD_HEADER_BYTES: usize = 64;
 
-const MANIFEST_HEADER_BYTES: usize = 88;
-const SEALED_BYTES: usize = 32;
+/// Bytes of a manifest before its list of segments.
+pub const MANIFEST_HEADER_BYTES: usize = 96;
+/// Bytes of a sealed segment in a manifest.
+pub const SEALED_BYTES: usize = 48;
 const OPEN_BYTES: usize = 4;
 
 /// The salt of a segment.
@@ -198,6 +200,9 @@ pub fn seal_store(files: &mut Files, store: Option<[u8; 16]>) -> BTreeMap<String
         if is_sealed {
             put_u32(&mut manifest, entry + 24, chain);
             put_u32(&mut manifest, 76, chain);
+            if let (Some(store), Some(id)) = (store, manifest.get_mut(entry + 32..entry + 48)) {
+                id.copy_from_slice(&store);
+            }
         }
     }
     seal_manifest(&mut manifest);

@@ -78,10 +78,10 @@ fn manifest(bytes: &mut [u8], mend: bool) {
         assert_eq!(Manifest::decode(&encoded), Ok(manifest.clone()));
         bytes[10] = u8::from(manifest.clean);
         bytes[11] = 0;
+        bytes[92..96].fill(0);
         for index in 0..manifest.sealed.len() {
-            let entry = 88 + index * 32;
+            let entry = layout::MANIFEST_HEADER_BYTES + index * layout::SEALED_BYTES;
             bytes[entry + 5..entry + 8].fill(0);
-            bytes[entry + 28..entry + 32].fill(0);
         }
         layout::seal_manifest(bytes);
         assert_eq!(encoded, bytes);
@@ -127,8 +127,12 @@ fn frame(bytes: &mut [u8], position: u32, mend: bool) {
     if mend {
         layout::seal_frame(bytes, layout_salt, position);
     }
-    let heads = Frame::decode(bytes, salt, position, Verify::Heads);
-    let Ok(frame) = Frame::decode(bytes, salt, position, Verify::Everything) else { return };
+    let any_order = Frame::decode(bytes, salt, position, SegmentKind::Compacted, Verify::Everything);
+    let heads = Frame::decode(bytes, salt, position, SegmentKind::Log, Verify::Heads);
+    let Ok(frame) = Frame::decode(bytes, salt, position, SegmentKind::Log, Verify::Everything) else {
+        return;
+    };
+    assert!(any_order.is_ok(), "what is in order is in any order");
     assert!(heads.is_ok(), "what is intact as a whole has intact heads");
     let mut payload = Vec::new();
     let records: Vec<_> =
@@ -169,6 +173,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         end: 4096,
         highest_sequence: 3,
         chain: 0x8765_4321,
+        records: 3,
+        store: StoreId([9; 16]),
     };
     let manifest = Manifest {
         store: StoreId(STORE),
@@ -182,6 +188,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         chain: 0x8765_4321,
         sealed: vec![sealed, Sealed { segment: 2, kind: SegmentKind::Log, ..sealed }],
         open: vec![3],
+        retired: vec![1, 5],
     };
     let put = Record {
         kind: Kind::Put,

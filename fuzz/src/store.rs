@@ -224,7 +224,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         }
     }
     // Each field of the manifest at its largest.
-    for offset in (8..88).step_by(4) {
+    for offset in (8..layout::MANIFEST_HEADER_BYTES).step_by(4) {
+        let offset = u8::try_from(offset).expect("the header is short");
         seeds.push([&[MEND, 2, 3, 7, offset, 0][..], &[0xff; 8]].concat());
     }
     seeds

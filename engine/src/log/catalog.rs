@@ -146,6 +146,8 @@ impl Catalog {
             end: footer.end,
             highest_sequence: footer.highest_sequence,
             chain: footer.chain,
+            records: footer.records,
+            store: self.store,
         };
         let is_empty = footer.frames == 0;
         if !is_empty {

@@ -5,7 +5,8 @@
 //!  4  header checksum  u32   over bytes 8..56, salted with the frame's position
 //!  8  payload bytes    u32   length of all records
 //! 12  records          u32
-//! 16  first sequence   u64   sequence of the first record; the others follow it without gaps
+//! 16  first sequence   u64   sequence of the first record; in a log segment the others follow it without gaps, in a
+//!                            compacted one the lowest sequence of its records, which are in any order
 //! 24  durable          u64   highest sequence known to be durable when this frame was closed
 //! 32  ceiling          u64   no version above this one has been answered
 //! 40  time             u64   the engine's clock when the frame was closed, Unix milliseconds
@@ -19,6 +20,7 @@
 //! which a later frame knows to have been durable, was there once.
 
 use super::format::{FRAME_BYTES_MAX, Fields, Salt, VERSION_MAX, array_at, checksum};
+use super::header::SegmentKind;
 use super::record::{Record, RecordError};
 
 /// Bytes of a frame before its records.
@@ -34,7 +36,7 @@ pub struct Header {
     pub payload_bytes: u32,
     /// Number of records.
     pub records: u32,
-    /// Sequence of the first record.
+    /// Lowest sequence of its records.
     pub first_sequence: u64,
     /// Highest sequence known to be durable when the frame was closed.
     pub durable: u64,
@@ -156,11 +158,12 @@ impl FrameError {
 }
 
 impl<'a> Frame<'a> {
-    /// Decodes and verifies the frame at the start of `bytes`, which stand at `position`.
+    /// Decodes and verifies the frame at the start of `bytes`, which stand at `position` of a segment of that kind.
     pub fn decode(
         bytes: &'a [u8],
         salt: Salt,
         position: u32,
+        kind: SegmentKind,
         verify: Verify,
     ) -> Result<Frame<'a>, FrameError> {
         let header = Header::decode(bytes, salt, position).ok_or(FrameError::Header)?;
@@ -170,8 +173,11 @@ impl<'a> Frame<'a> {
         let mut sums = Vec::new();
         for record in frame.records(salt, verify) {
             let (at, record) = record.map_err(|(at, error)| FrameError::Record(error, at))?;
-            let expected = header.first_sequence.checked_add(count.into());
-            if Some(record.sequence) != expected || record.address().is_none() {
+            let is_next = match kind {
+                SegmentKind::Log => record.sequence == header.first_sequence + u64::from(count),
+                SegmentKind::Compacted => record.sequence >= header.first_sequence,
+            };
+            if !is_next || record.sequence > VERSION_MAX || record.address().is_none() {
                 return Err(FrameError::Content);
             }
             let start = (at - position) as usize;

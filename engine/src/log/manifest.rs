@@ -16,15 +16,19 @@
 //! 76  chain          u32  checksum of the last sealed log frame: what the first open segment's first frame chains to
 //! 80  sealed         u32  how many sealed segments follow
 //! 84  open           u32  how many open segments follow them
-//! 88  per sealed segment, 32 bytes: number u32, kind u8, 0 (3), end u64, highest sequence u64, chain u32, 0 u32
+//! 88  retired        u32  how many retired segments follow those
+//! 92  0              u32
+//! 96  per sealed segment, 48 bytes: number u32, kind u8, 0 (3), end u64, highest sequence u64, chain u32, records u32,
+//!     store id 16
 //!     per open segment, 4 bytes: number u32, in the order they are written
+//!     per retired segment, 4 bytes: number u32
 //!  …  checksum       u32  over everything before it
 //! ```
 //!
 //! A change is: write `MANIFEST.new`, sync it, rename it over `MANIFEST`, sync the directory. A segment is named here
 //! before the first frame goes into it, and a file that is not named is not part of the store.
 
-use super::format::{FEATURES, FORMAT_VERSION, Fields, StoreId, VERSION_MAX, array_at};
+use super::format::{FEATURES, FORMAT_VERSION, Fields, Salt, StoreId, VERSION_MAX, array_at};
 use super::header::{HeaderError, SegmentKind};
 use crate::disk::{Disk, read_exact_at, write_all_at};
 use crate::error::{Error, Result};
@@ -36,11 +40,11 @@ pub const MANIFEST_FILE: &str = "MANIFEST";
 pub(crate) const MANIFEST_NEW_FILE: &str = "MANIFEST.new";
 
 const MAGIC: [u8; 8] = *b"LARDMAN\n";
-const HEADER_BYTES: usize = 88;
-const SEALED_BYTES: usize = 32;
-const OPEN_BYTES: usize = 4;
+const HEADER_BYTES: usize = 96;
+const SEALED_BYTES: usize = 48;
+const NUMBER_BYTES: usize = 4;
 const CHECKSUM_BYTES: usize = 4;
-/// Longest manifest that is read: two million segments.
+/// Longest manifest that is read: more than a million segments.
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
 /// A sealed segment as the manifest knows it.
@@ -56,6 +60,18 @@ pub struct Sealed {
     pub highest_sequence: u64,
     /// Checksum of its last frame.
     pub chain: u32,
+    /// Number of its records.
+    pub records: u32,
+    /// The store that it was written in, which is another one where a backup was restored. Its checksums are salted
+    /// with this.
+    pub store: StoreId,
+}
+
+impl Sealed {
+    /// The salt of its checksums.
+    pub fn salt(&self) -> Salt {
+        Salt::new(self.store, self.segment)
+    }
 }
 
 /// The content of a manifest.
@@ -83,6 +99,9 @@ pub struct Manifest {
     pub sealed: Vec<Sealed>,
     /// Open segments, in the order they are written.
     pub open: Vec<u32>,
+    /// Segments that are not part of the store, though their files may exist: outputs of a compaction that has not
+    /// come to its end, and inputs of one that has. An open removes them.
+    pub retired: Vec<u32>,
 }
 
 impl Manifest {
@@ -100,6 +119,7 @@ impl Manifest {
             chain: crc32fast::hash(&store.0),
             sealed: Vec::new(),
             open: Vec::new(),
+            retired: Vec::new(),
         }
     }
 
@@ -119,6 +139,8 @@ impl Manifest {
         bytes.extend_from_slice(&self.chain.to_le_bytes());
         bytes.extend_from_slice(&count(self.sealed.len()));
         bytes.extend_from_slice(&count(self.open.len()));
+        bytes.extend_from_slice(&count(self.retired.len()));
+        bytes.extend_from_slice(&[0; 4]);
         debug_assert_eq!(bytes.len(), HEADER_BYTES);
         for sealed in &self.sealed {
             bytes.extend_from_slice(&sealed.segment.to_le_bytes());
@@ -126,10 +148,11 @@ impl Manifest {
             bytes.extend_from_slice(&sealed.end.to_le_bytes());
             bytes.extend_from_slice(&sealed.highest_sequence.to_le_bytes());
             bytes.extend_from_slice(&sealed.chain.to_le_bytes());
-            bytes.extend_from_slice(&[0; 4]);
+            bytes.extend_from_slice(&sealed.records.to_le_bytes());
+            bytes.extend_from_slice(&sealed.store.0);
         }
-        for open in &self.open {
-            bytes.extend_from_slice(&open.to_le_bytes());
+        for number in self.open.iter().chain(&self.retired) {
+            bytes.extend_from_slice(&number.to_le_bytes());
         }
         let checksum = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -153,18 +176,22 @@ impl Manifest {
         if generation.max(sequence).max(ceiling) > VERSION_MAX {
             return Err(HeaderError::Damaged);
         }
-        let (sealed_count, open_count) = (header.u32_at(80) as usize, header.u32_at(84) as usize);
-        let sealed_bytes = sealed_count.checked_mul(SEALED_BYTES).ok_or(HeaderError::Damaged)?;
-        let open_bytes = open_count.checked_mul(OPEN_BYTES).ok_or(HeaderError::Damaged)?;
+        let counted = |at: usize, each: usize| {
+            (header.u32_at(at) as usize).checked_mul(each).ok_or(HeaderError::Damaged)
+        };
         let segments = body.get(HEADER_BYTES..).ok_or(HeaderError::Damaged)?;
-        let (sealed, open) = segments.split_at_checked(sealed_bytes).ok_or(HeaderError::Damaged)?;
-        if open.len() != open_bytes {
+        let (sealed, rest) =
+            segments.split_at_checked(counted(80, SEALED_BYTES)?).ok_or(HeaderError::Damaged)?;
+        let (open, retired) =
+            rest.split_at_checked(counted(84, NUMBER_BYTES)?).ok_or(HeaderError::Damaged)?;
+        if retired.len() != counted(88, NUMBER_BYTES)? {
             return Err(HeaderError::Damaged);
         }
-        let mut store = [0; 16];
-        store.copy_from_slice(&header[16..32]);
+        let numbers = |bytes: &[u8]| -> Vec<u32> {
+            bytes.as_chunks::<NUMBER_BYTES>().0.iter().map(|number| number.u32_at(0)).collect()
+        };
         Ok(Manifest {
-            store: StoreId(store),
+            store: store_at(header, 16),
             clean: header[10] == 1,
             generation,
             sequence,
@@ -180,7 +207,8 @@ impl Manifest {
                 .map(decode_sealed)
                 .collect::<Option<_>>()
                 .ok_or(HeaderError::Damaged)?,
-            open: open.as_chunks::<OPEN_BYTES>().0.iter().map(|number| number.u32_at(0)).collect(),
+            open: numbers(open),
+            retired: numbers(retired),
         })
     }
 
@@ -231,7 +259,15 @@ fn decode_sealed(bytes: &[u8; SEALED_BYTES]) -> Option<Sealed> {
         end: u32::try_from(bytes.u64_at(8)).ok()?.into(),
         highest_sequence: bytes.u64_at(16),
         chain: bytes.u32_at(24),
+        records: bytes.u32_at(28),
+        store: store_at(bytes, 32),
     })
+}
+
+fn store_at<const N: usize>(bytes: &[u8; N], at: usize) -> StoreId {
+    let mut store = [0; 16];
+    store.copy_from_slice(&bytes[at..at + 16]);
+    StoreId(store)
 }
 
 #[cfg(test)]
@@ -243,10 +279,27 @@ mod tests {
         manifest.clean = false;
         manifest.sequence = 77;
         manifest.sealed = vec![
-            Sealed { segment: 1, kind: SegmentKind::Log, end: 4000, highest_sequence: 70, chain: 5 },
-            Sealed { segment: 4, kind: SegmentKind::Compacted, end: 9000, highest_sequence: 77, chain: 6 },
+            Sealed {
+                segment: 1,
+                kind: SegmentKind::Log,
+                end: 4000,
+                highest_sequence: 70,
+                chain: 5,
+                records: 7,
+                store: StoreId([1; 16]),
+            },
+            Sealed {
+                segment: 4,
+                kind: SegmentKind::Compacted,
+                end: 9000,
+                highest_sequence: 77,
+                chain: 6,
+                records: 9,
+                store: StoreId([3; 16]),
+            },
         ];
         manifest.open = vec![5, 6];
+        manifest.retired = vec![2, 3, 7];
         manifest
     }
 
