@@ -250,7 +250,7 @@ impl<'d> Recovery<'d> {
                 .map_err(|error| frame_damage(&name, position, error))?;
             let highest =
                 frame.records(salt, Verify::Heads).flatten().map(|(_, record)| record.sequence).max();
-            if highest.is_some_and(|highest| highest > sealed.highest_sequence) {
+            if highest.is_some_and(|highest| highest > sealed.highest_sequence.min(self.manifest.sequence)) {
                 return Err(Error::damaged(
                     &name,
                     position.into(),
