@@ -11,6 +11,10 @@
 //! - `acknowledged`: answers may depend on records up to here. At level durable that is `durable`; at level buffered it
 //!   is `written`, but never above the durable version ceiling, so that no answered version is ever given out again.
 //!
+//! A waker runs code of the caller's, which may well drop the last handle of the store and so close it. So none is
+//! woken, or dropped, under a lock or while the right to sync is held: those who are due are noted first, and woken by
+//! whoever moved the mark once it has let go of everything.
+//!
 //! Once the log has failed the marks stand still, for good: they move only under the lock under which the failure is
 //! set.
 
@@ -48,6 +52,8 @@ struct Waiters {
     acknowledged: BTreeMap<(u64, u64), Waker>,
     durable: BTreeMap<(u64, u64), Waker>,
     admission: Vec<Waker>,
+    /// What they waited for is there: to be woken as soon as no lock is held.
+    due: Vec<Waker>,
     next_ticket: u64,
     failure: Option<Arc<str>>,
     /// Somebody is syncing the log.
@@ -61,6 +67,13 @@ impl Waiters {
             Mark::Durable => &mut self.durable,
         }
     }
+
+    /// All who are to be woken now. Who waits for admission looks for it again.
+    fn take_due(&mut self) -> Vec<Waker> {
+        let mut due = std::mem::take(&mut self.due);
+        due.append(&mut self.admission);
+        due
+    }
 }
 
 /// The right to sync the log. Only one thread has it at a time.
@@ -69,8 +82,13 @@ pub(crate) struct SyncTurn<'p>(&'p Progress);
 
 impl Drop for SyncTurn<'_> {
     fn drop(&mut self) {
-        self.0.lock().syncing = false;
+        let due = {
+            let mut waiters = self.0.lock();
+            waiters.syncing = false;
+            waiters.take_due()
+        };
         self.0.changed.notify_all();
+        due.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -151,12 +169,10 @@ impl Progress {
             Durability::Buffered => 0,
         };
         self.acknowledged.fetch_max(acknowledged, Ordering::AcqRel);
-        let mut woken = take_up_to(&mut waiters.acknowledged, self.acknowledged());
-        let mut durable = take_up_to(&mut waiters.durable, self.durable());
-        woken.append(&mut durable);
+        let acknowledged = take_up_to(&mut waiters.acknowledged, self.acknowledged());
+        let durable = take_up_to(&mut waiters.durable, self.durable());
+        waiters.due.extend(acknowledged.into_values().chain(durable.into_values()));
         self.changed.notify_all();
-        drop(waiters);
-        woken.into_values().for_each(Waker::wake);
     }
 
     /// Whether acknowledgements stand still until the next sync has made a higher version ceiling durable.
@@ -174,15 +190,19 @@ impl Progress {
         true
     }
 
-    /// Wakes all who wait: to find that the log has failed, or that there is room again.
-    pub(crate) fn wake_all(&self) {
+    /// Notes that all who wait are to be woken: to find that the log has failed, or is closed.
+    pub(crate) fn note_all(&self) {
         let mut waiters = self.lock();
         let acknowledged = std::mem::take(&mut waiters.acknowledged);
         let durable = std::mem::take(&mut waiters.durable);
-        let admission = std::mem::take(&mut waiters.admission);
+        waiters.due.extend(acknowledged.into_values().chain(durable.into_values()));
         self.changed.notify_all();
-        drop(waiters);
-        acknowledged.into_values().chain(durable.into_values()).chain(admission).for_each(Waker::wake);
+    }
+
+    /// Wakes who is due, and those who wait for [`Admission`]. The caller holds no lock, and not the right to sync.
+    pub(crate) fn wake(&self) {
+        let due = self.lock().take_due();
+        due.into_iter().for_each(Waker::wake);
     }
 
     /// Notes who waits for [`Admission`], once however often it is polled.
@@ -191,12 +211,6 @@ impl Progress {
         if !waiters.admission.iter().any(|noted| noted.will_wake(waker)) {
             waiters.admission.push(waker.clone());
         }
-    }
-
-    /// Wakes those who wait for [`Admission`].
-    pub(crate) fn wake_admission(&self) {
-        let admission = std::mem::take(&mut self.lock().admission);
-        admission.into_iter().for_each(Waker::wake);
     }
 
     /// Waits for one's turn to sync; `None` if `sequence` got durable, or the log failed, in the meantime.
@@ -316,7 +330,8 @@ impl<R> Pending<R> {
 
     fn forget_ticket(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.inner.progress.lock().of(self.mark).remove(&(self.until, ticket));
+            let forgotten = self.inner.progress.lock().of(self.mark).remove(&(self.until, ticket));
+            drop(forgotten);
         }
     }
 }
@@ -337,8 +352,9 @@ impl<R: Unpin> Future for Pending<R> {
                 waiters.next_ticket += 1;
                 waiters.next_ticket
             });
-            waiters.of(this.mark).insert((this.until, ticket), context.waker().clone());
+            let replaced = waiters.of(this.mark).insert((this.until, ticket), context.waker().clone());
             drop(waiters);
+            drop(replaced);
             this.inner.request(this.mark, this.until);
             return Poll::Pending;
         }

@@ -1,6 +1,7 @@
 //! What can go wrong, in kinds that a caller can tell apart.
 
 use crate::address::AddressError;
+use crate::shortage::Shortage;
 use std::io;
 use std::sync::Arc;
 use thiserror::Error;
@@ -115,11 +116,27 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
-    /// The disk is full. Reads go on, and writes resume once there is room.
-    #[error("no space left for the log in {location}; free some, and writing resumes by itself")]
+    /// The log cannot grow: the disk is full, or a limit is reached. Reads go on, deletes too as far as the
+    /// [reserve](crate::Options::reserve_bytes) goes, and writes resume by themselves once there is room.
+    #[error("{shortage} for the log in {location}; {}, and writing resumes by itself", shortage.remedy())]
     NoSpace {
         /// The directory.
         location: String,
+        /// What there is not enough of.
+        shortage: Shortage,
+    },
+
+    /// The directory, or a file in it, cannot be read and written by this user.
+    #[error(
+        "cannot {what}: {source}; {location} and the files in it must be readable and writable for this user"
+    )]
+    Denied {
+        /// What was attempted.
+        what: String,
+        /// The directory.
+        location: String,
+        /// The operating system's answer.
+        source: Arc<io::Error>,
     },
 
     /// The index has reached [`Options::max_index_bytes`](crate::Options::max_index_bytes): no new keys.
@@ -160,6 +177,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Error {
         Error::Io { what: what.into(), source: Arc::new(source) }
+    }
+
+    /// As [`Error::io`], with those told apart that are about the directory at `location` as a whole.
+    pub(crate) fn of_disk(what: impl Into<String>, location: String, source: io::Error) -> Error {
+        if let Some(shortage) = Shortage::of(&source) {
+            return Error::NoSpace { location, shortage };
+        }
+        match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Error::Denied { what: what.into(), location, source: Arc::new(source) }
+            }
+            _ => Error::io(what, source),
+        }
     }
 
     pub(crate) fn damaged(file: impl Into<String>, offset: u64, what: &'static str) -> Error {

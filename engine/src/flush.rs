@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::log::segment::{Segment, file_name};
+use crate::options::Durability;
 use crate::store::Inner;
 use crate::tail::ClosedFrame;
 use std::io;
@@ -34,8 +35,13 @@ impl Written {
 }
 
 impl Inner {
-    /// Writes all that is pending to the log. Does nothing once the log has failed.
+    /// Writes all that is pending to the log, and wakes whom that helps. Does nothing once the log has failed.
     pub(crate) fn flush(&self) {
+        self.write_pending();
+        self.progress.wake();
+    }
+
+    fn write_pending(&self) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let frames = self.close_frames(written.sequence);
         for frame in &frames {
@@ -72,8 +78,12 @@ impl Inner {
     /// Syncs the log up to everything that is pending now, so that `sequence` is durable; waits if another thread is
     /// at it.
     pub(crate) fn sync_until(&self, sequence: u64) {
-        while let Some(_turn) = self.progress.sync_turn(sequence) {
+        if self.progress.durability() == Durability::Buffered {
+            // Who waits for no more than this is not to wait for the sync.
             self.flush();
+        }
+        while let Some(_turn) = self.progress.sync_turn(sequence) {
+            self.write_pending();
             self.sync_written();
         }
     }
@@ -103,11 +113,9 @@ impl Inner {
             state.tail.retire(self.progress.acknowledged());
             self.note_pending(&state);
         }
-        // Always: it may have been the closing of frames that let go of enough.
-        self.progress.wake_admission();
     }
 
-    /// Fail-stop: nothing more is acknowledged, and the state goes back to what was.
+    /// Fail-stop: nothing more is acknowledged, and the state goes back to what was. The caller has all who wait woken.
     pub(crate) fn fail(&self, cause: &str) {
         // Under the lock of the state: whoever knows of the failure finds the state gone back.
         let mut state = self.state_mut();
@@ -115,7 +123,7 @@ impl Inner {
             state.roll_back(self.progress.acknowledged());
             self.note_pending(&state);
             drop(state);
-            self.progress.wake_all();
+            self.progress.note_all();
         }
     }
 

@@ -61,6 +61,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) sync_interval: Duration,
     pub(crate) segment_bytes: u64,
+    pub(crate) reserve_bytes: u64,
     pub(crate) feed_retention_bytes: u64,
     pub(crate) pending_bytes_max: u64,
     pub(crate) max_index_bytes: u64,
@@ -76,6 +77,7 @@ impl Default for Options {
             durability: Durability::Durable,
             sync_interval: Duration::from_secs(1),
             segment_bytes: 256 << 20,
+            reserve_bytes: 8 << 20,
             feed_retention_bytes: 64 << 20,
             pending_bytes_max: 32 << 20,
             max_index_bytes: u64::MAX,
@@ -109,6 +111,14 @@ impl Options {
     /// larger segment of its own.
     pub fn segment_bytes(mut self, bytes: u64) -> Options {
         self.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        self
+    }
+
+    /// Disk space that is kept so that deletes and compaction go on when the disk is full, in bytes: a file of that size
+    /// is allocated beside the log, and made whole again before the log grows. Default 8 MiB, which is good for about
+    /// 50,000 single deletes; 0 for none.
+    pub fn reserve_bytes(mut self, bytes: u64) -> Options {
+        self.reserve_bytes = bytes.min(SEGMENT_BYTES_MAX);
         self
     }
 
@@ -159,14 +169,17 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::NotAStore`], [`Error::Missing`], [`Error::Damaged`], [`Error::Unsupported`],
-    /// [`Error::NoSpace`] or [`Error::Io`].
+    /// [`Error::Denied`] or [`Error::Io`]; [`Error::NoSpace`] where there is not even room to create a store, or no
+    /// descriptor left to read one. A store that is there opens on a full disk.
     pub fn open(self, directory: impl AsRef<Path>) -> Result<Store> {
         let directory = directory.as_ref();
         if !self.create && !directory.exists() {
             return Err(Error::Missing { location: directory.display().to_string() });
         }
-        let disk = RealDisk::open(directory, self.create)
-            .map_err(|error| Error::io(format!("open the directory {}", directory.display()), error))?;
+        let disk = RealDisk::open(directory, self.create).map_err(|error| {
+            let location = directory.display().to_string();
+            Error::of_disk(format!("open the directory {location}"), location, error)
+        })?;
         self.open_on(Arc::new(disk))
     }
 

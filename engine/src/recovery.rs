@@ -25,7 +25,7 @@
 //! interrupt them.
 
 use crate::address::{Address, Tenant};
-use crate::disk::{Disk, DiskFile, Map, read_exact_at, write_all_at};
+use crate::disk::{Disk, DiskFile, LOCK_FILE, Map, read_exact_at, write_all_at};
 use crate::error::{Error, Result};
 use crate::index::{Index, Slot};
 use crate::log::catalog::seal_file;
@@ -34,6 +34,7 @@ use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
 use crate::log::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
 use crate::log::record::Kind;
+use crate::log::reserve::RESERVE_FILE;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
 use crate::report::OpenReport;
 use crate::tail::absorb;
@@ -55,7 +56,7 @@ pub(crate) struct Recovered {
 
 /// Recovers the store on `disk`, or prepares a new one if there is none and `create` is set.
 pub(crate) fn recover(disk: &Arc<dyn Disk>, create: bool) -> Result<Recovered> {
-    let names = disk.list().map_err(|error| Error::io(format!("list {}", disk.location()), error))?;
+    let names = list(&**disk)?;
     if !names.iter().any(|name| name == MANIFEST_FILE) {
         return prepare_new(&**disk, &names, create);
     }
@@ -70,18 +71,38 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, create: bool) -> Result<Recovered> {
     Ok(recovery.finish())
 }
 
+/// Refuses a directory that no store is or is to be in, so that not even a lock is left in it.
+///
+/// This is no more than a look: it decides nothing if there is a lock, whose owner may be changing the directory, and
+/// what it lets pass is looked at again under the lock.
+pub(crate) fn look(disk: &dyn Disk, create: bool) -> Result<()> {
+    let names = list(disk)?;
+    let is_store =
+        |name: &String| name == LOCK_FILE || name == MANIFEST_FILE || parse_file_name(name).is_some();
+    if names.iter().any(is_store) { Ok(()) } else { check_new(disk, &names, create) }
+}
+
+fn list(disk: &dyn Disk) -> Result<Vec<String>> {
+    disk.list().map_err(|error| {
+        let location = disk.location();
+        Error::of_disk(format!("list {location}"), location, error)
+    })
+}
+
+/// Whether a directory without manifest and segments may become a store.
+fn check_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<()> {
+    let ours = |name: &str| matches!(name, LOCK_FILE | "lost+found" | MANIFEST_NEW_FILE | RESERVE_FILE);
+    if let Some(found) = names.iter().find(|name| !ours(name)) {
+        return Err(Error::NotAStore { location: disk.location(), found: found.clone() });
+    }
+    if create { Ok(()) } else { Err(Error::Missing { location: disk.location() }) }
+}
+
 fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
-    let location = disk.location();
     if names.iter().any(|name| parse_file_name(name).is_some()) {
         return Err(Error::damaged(MANIFEST_FILE, 0, "it is missing, though there are segments of a store"));
     }
-    let ours = |name: &str| matches!(name, "LOCK" | "lost+found" | MANIFEST_NEW_FILE);
-    if let Some(found) = names.iter().find(|name| !ours(name)) {
-        return Err(Error::NotAStore { location, found: found.clone() });
-    }
-    if !create {
-        return Err(Error::Missing { location });
-    }
+    check_new(disk, names, create)?;
     let mut id = [0; 16];
     rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
@@ -179,8 +200,7 @@ impl<'d> Recovery<'d> {
             let failed = |error| Error::io(format!("set {name} aside"), error);
             if self.manifest.retired.contains(&id) {
                 self.disk.remove(name).map_err(failed)?;
-            } else if id >= self.manifest.next_segment && !self.holds_frames(id) {
-                // No manifest has ever named it: its creation was interrupted.
+            } else if self.was_never_used(id) {
                 self.disk.remove(name).map_err(failed)?;
             } else {
                 self.disk.rename(name, &format!("{name}.orphan")).map_err(failed)?;
@@ -190,6 +210,29 @@ impl<'d> Recovery<'d> {
         // The next manifest is written after a sync of the directory.
         self.manifest.retired.clear();
         Ok(())
+    }
+
+    /// Whether a segment that the manifest does not name never held anything: no manifest has ever named it, and its
+    /// creation was interrupted; or it was prepared, and then not needed.
+    fn was_never_used(&self, id: u32) -> bool {
+        (id >= self.manifest.next_segment && !self.holds_frames(id)) || self.is_blank(id).unwrap_or(false)
+    }
+
+    /// Whether there is nothing behind a segment's header.
+    fn is_blank(&self, id: u32) -> io::Result<bool> {
+        let file = self.disk.open(&file_name(id))?;
+        let end = file.data_len()?;
+        let mut buffer = vec![0; FRAME_BYTES_SOFT];
+        let mut at = HEADER_BYTES as u64;
+        while at < end {
+            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+            read_exact_at(&*file, &mut buffer[..length], at)?;
+            if !is_zero(&buffer[..length]) {
+                return Ok(false);
+            }
+            at += length as u64;
+        }
+        Ok(true)
     }
 
     /// Whether a segment holds anything. One that cannot be read might.
@@ -212,7 +255,7 @@ impl<'d> Recovery<'d> {
         let name = file_name(id);
         let file = self.disk.open(&name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::damaged(&name, 0, "the file is missing"),
-            _ => Error::io(format!("open {name}"), error),
+            _ => Error::of_disk(format!("open {name}"), self.disk.location(), error),
         })?;
         let mut bytes = [0; HEADER_BYTES];
         read_exact_at(&*file, &mut bytes, 0).map_err(|error| match error.kind() {
@@ -303,6 +346,10 @@ impl<'d> Recovery<'d> {
             if summary.frames > 0 {
                 tail.push(TailSegment { id, file, salt, summary });
             } else {
+                if rest.is_some_and(is_zero) {
+                    // The room that was allocated for it may be all there is for the next one. Else it is kept longer.
+                    let _ = file.set_len(HEADER_BYTES as u64);
+                }
                 self.obsolete.push(id);
             }
         }
@@ -379,9 +426,9 @@ impl<'d> Recovery<'d> {
             let segment = Segment::new(id, salt, Arc::clone(&file), end, end)?;
             let unproven = self.unproven.iter().find(|frame| frame.segment == id);
             let rewritten = unproven.map_or(Ok(()), |frame| rewrite(&*file, frame.position, summary.end));
-            rewritten
-                .and_then(|()| seal_file(&segment, &summary))
-                .map_err(|error| Error::io(format!("seal {}", file_name(id)), error))?;
+            rewritten.and_then(|()| seal_file(&segment, &summary)).map_err(|error| {
+                Error::of_disk(format!("seal {}", file_name(id)), self.disk.location(), error)
+            })?;
             self.manifest.sealed.push(Sealed {
                 segment: id,
                 kind: SegmentKind::Log,

@@ -50,6 +50,9 @@ pub struct Stats {
     pub sync_micros_log2: [u64; SYNC_BUCKETS],
     /// Whether the log has failed.
     pub failed: bool,
+    /// Whether there was no room for the log to grow when that was last tried: puts are refused with
+    /// [`Error::NoSpace`](crate::Error::NoSpace) once its last segment is full.
+    pub short_of_space: bool,
 }
 
 /// Buckets of the histogram of sync times: the last begins at about 8 s.

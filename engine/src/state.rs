@@ -305,11 +305,9 @@ impl State {
 
     /// The record that a slot points at, if it is not in the file yet.
     fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
-        let active = self.tail.segment();
-        let written = if slot.segment == active.id {
-            active.written()
-        } else {
-            self.segments.get(&slot.segment)?.written()
+        let written = match self.tail.segment() {
+            Some(active) if slot.segment == active.id => active.written(),
+            _ => self.segments.get(&slot.segment)?.written(),
         };
         (slot.position >= written).then(|| self.tail.unwritten(slot)).flatten()
     }

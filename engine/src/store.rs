@@ -7,7 +7,7 @@ use crate::disk::{Disk, DiskLock};
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
 use crate::flush::Written;
-use crate::log::catalog::Catalog;
+use crate::log::catalog::{Catalog, Need};
 use crate::options::{Durability, Limits, Options};
 use crate::recovery;
 use crate::report::{OpenReport, Stats, SyncTimes};
@@ -60,26 +60,32 @@ impl Store {
 
     pub(crate) fn open_with(options: Options, disk: Arc<dyn Disk>) -> Result<Store> {
         let started = Instant::now();
+        recovery::look(&*disk, options.create)?;
         let lock = disk.lock().map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
-            _ => Error::io(format!("lock the directory {}", disk.location()), error),
+            _ => Error::of_disk(format!("lock the directory {}", disk.location()), disk.location(), error),
         })?;
         let recovered = recovery::recover(&disk, options.create)?;
         let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
         let manifest = recovered.manifest;
         let (sequence, ceiling) = (manifest.sequence, manifest.ceiling);
         let (chain, time_ms) = (manifest.chain, manifest.time_ms);
-        let catalog = Catalog::new(Arc::clone(&disk), manifest, options.segment_bytes);
+        let (segment_bytes, reserve_bytes) = (options.segment_bytes, options.reserve_bytes);
+        let catalog =
+            Catalog::new(Arc::clone(&disk), manifest, recovered.obsolete, segment_bytes, reserve_bytes);
         if recovered.report.created {
             // Before any segment: segments without a manifest are damage.
             catalog.found()?;
         }
         // Writes the manifest: from here on the store is open, and not clean.
-        let active = catalog.take(0, &clock)?;
-        catalog.remove(&recovered.obsolete);
-
+        let active = match catalog.take(Need::Puts, 0, &clock) {
+            Ok(active) => Some(active),
+            // There is nothing to be written down before something else is: all of it can be read.
+            Err(Error::NoSpace { .. }) => None,
+            Err(error) => return Err(error),
+        };
         let mut segments = recovered.segments;
-        segments.insert(active.id, Arc::clone(&active));
+        segments.extend(active.iter().map(|active| (active.id, Arc::clone(active))));
         let report = OpenReport { duration: started.elapsed(), ..recovered.report };
         let state = State {
             index: recovered.index,
@@ -149,8 +155,11 @@ impl Store {
         let (until, wrote) = (writer.glance.observed, writer.wrote);
         let values = Values::new(&state);
         inner.note_pending(&state);
-        let wants_segment = state.tail.is_past_half() && !inner.catalog.is_prepared();
+        // Where there is no room, upkeep tries again in its own time.
+        let wants_segment =
+            state.tail.is_past_half() && !inner.catalog.is_prepared() && !inner.catalog.is_short();
         drop(state);
+        inner.stop_if_in_doubt();
         if wants_segment && inner.background {
             inner.signal.wake_upkeep();
         }
@@ -277,6 +286,7 @@ impl Store {
             syncs: sync_micros_log2.iter().sum(),
             sync_micros_log2,
             failed: state.failed,
+            short_of_space: inner.catalog.is_short(),
         }
     }
 
@@ -351,6 +361,15 @@ impl Inner {
         if !self.background {
             // A segment that cannot be sealed now is sealed later, or recovered.
             let _ = self.seal_full();
+            self.stop_if_in_doubt();
+        }
+    }
+
+    /// The log cannot outgrow its segments once the manifest is in doubt: the whole store stops, and says so, at once.
+    pub(crate) fn stop_if_in_doubt(&self) {
+        if let Some(cause) = self.catalog.in_doubt() {
+            self.fail(cause);
+            self.progress.wake();
         }
     }
 
@@ -379,7 +398,8 @@ impl Inner {
             }
         }
         let ended = self.end_log();
-        self.progress.wake_all();
+        self.progress.note_all();
+        self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         ended
     }
@@ -395,8 +415,8 @@ impl Inner {
         let mut empty = None;
         match state.tail.finish() {
             Some(last) => self.catalog.seal(&last.segment, &last.footer)?,
-            None => empty = Some(state.tail.segment().id),
+            None => empty = state.tail.segment().map(|segment| segment.id),
         }
-        self.catalog.close(empty.as_slice(), sequence, self.clock.now_ms())
+        self.catalog.close(empty, sequence, self.clock.now_ms())
     }
 }

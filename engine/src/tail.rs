@@ -6,6 +6,7 @@
 //! the log fail, what was not acknowledged is taken back out of the index, by the notes that each frame keeps.
 
 use crate::index::Slot;
+use crate::log::catalog::Need;
 use crate::log::format::{FRAME_BYTES_SOFT, VERSION_BLOCK};
 use crate::log::frame::{HEADER_BYTES as FRAME_HEADER_BYTES, Header as FrameHeader};
 use crate::log::header::{FOOTER_BYTES, Footer};
@@ -21,6 +22,16 @@ pub(crate) struct Undo {
     pub(crate) at: usize,
     /// What the index held before.
     pub(crate) previous: Option<Slot>,
+}
+
+/// Where a record got to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    /// Where it starts in the segment.
+    pub(crate) position: u32,
+    /// Where it starts in its frame.
+    pub(crate) frame_at: usize,
 }
 
 /// A frame as it goes to disk.
@@ -51,7 +62,9 @@ pub(crate) struct Full {
 /// The end of the log.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    segment: Arc<Segment>,
+    /// The segment in use. None after an open without room for one: until there is, nothing is written, and the open
+    /// frame is empty.
+    segment: Option<Arc<Segment>>,
     /// What the frames closed in this segment amount to; its `end` is where the open frame starts.
     summary: Footer,
     /// The open frame: room for its header, then records.
@@ -68,9 +81,9 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// A log that goes on in the empty `segment`, chained to `chain`.
-    pub(crate) fn new(segment: Arc<Segment>, chain: u32, ceiling: u64, time_ms: u64) -> Tail {
-        let summary = empty_summary(&segment, chain, time_ms);
+    /// A log that goes on in the empty `segment`, or as soon as there is one, chained to `chain`.
+    pub(crate) fn new(segment: Option<Arc<Segment>>, chain: u32, ceiling: u64, time_ms: u64) -> Tail {
+        let summary = empty_summary(segment.as_deref(), chain, time_ms);
         Tail {
             segment,
             summary,
@@ -86,47 +99,49 @@ impl Tail {
     }
 
     /// Whether `payload` bytes more belong into the open frame. If not, it must be closed first.
-    pub(crate) fn frame_has_room(&self, payload: usize) -> bool {
+    pub(crate) fn frame_has_room(&self, need: Need, payload: usize) -> bool {
         self.is_frame_empty()
             || (self.bytes.len() + payload <= FRAME_HEADER_BYTES + FRAME_BYTES_SOFT
-                && self.segment_has_room(payload))
+                && self.segment_has_room(need, payload))
     }
 
     /// Whether `payload` bytes more fit into the segment. If not, it must be left for the next one.
-    pub(crate) fn segment_has_room(&self, payload: usize) -> bool {
+    pub(crate) fn segment_has_room(&self, need: Need, payload: usize) -> bool {
         let end = self.summary.end + (self.bytes.len() + payload + FOOTER_BYTES) as u64;
-        end <= u64::from(self.segment.capacity)
+        self.segment.as_ref().is_some_and(|segment| {
+            end <= u64::from(segment.capacity) && (need == Need::Removals || !segment.reserved)
+        })
     }
 
     pub(crate) fn is_frame_empty(&self) -> bool {
         self.undo.is_empty()
     }
 
-    pub(crate) fn segment(&self) -> &Arc<Segment> {
-        &self.segment
+    pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
+        self.segment.as_ref()
     }
 
-    /// Share of the segment that is used, from 0 to 1.
+    /// Whether more than half of the segment is used.
     pub(crate) fn is_past_half(&self) -> bool {
-        self.summary.end * 2 > u64::from(self.segment.capacity)
+        self.segment.as_ref().is_some_and(|segment| self.summary.end * 2 > u64::from(segment.capacity))
     }
 
     pub(crate) fn pending_bytes(&self) -> u64 {
         self.pending_bytes
     }
 
-    /// Puts an encoded record into the open frame, with its checksums. Returns where it stands in the segment, and in
-    /// the frame.
-    pub(crate) fn push(&mut self, encoded: &[u8], sequence: u64) -> (u32, usize) {
+    /// Puts an encoded record into the open frame, with its checksums. Does nothing if there is no segment.
+    pub(crate) fn push(&mut self, encoded: &[u8], sequence: u64) -> Option<Place> {
+        let Segment { id, salt, .. } = **self.segment.as_ref()?;
         let at = self.bytes.len();
         let position = length_u32(usize::try_from(self.summary.end).unwrap_or(usize::MAX)) + length_u32(at);
         if self.is_frame_empty() {
             self.first_sequence = sequence;
         }
         self.bytes.extend_from_slice(encoded);
-        self.sums.push(record::seal(&mut self.bytes[at..], self.segment.salt, position));
+        self.sums.push(record::seal(&mut self.bytes[at..], salt, position));
         self.pending_bytes += encoded.len() as u64;
-        (position, at)
+        Some(Place { segment: id, position, frame_at: at })
     }
 
     /// Notes how to take back the record at `at`.
@@ -136,9 +151,7 @@ impl Tail {
 
     /// Closes the open frame, if it holds anything, and chains it to the one before.
     pub(crate) fn close_frame(&mut self, durable: u64, time_ms: u64, spare: Vec<u8>) {
-        if self.is_frame_empty() {
-            return;
-        }
+        let Some(segment) = self.segment.clone().filter(|_| !self.is_frame_empty()) else { return };
         let records = length_u32(self.undo.len());
         let last_sequence = self.first_sequence + u64::from(records) - 1;
         if last_sequence + VERSION_BLOCK / 2 > self.ceiling {
@@ -155,7 +168,7 @@ impl Tail {
             checksum: 0,
         };
         let position = length_u32(usize::try_from(self.summary.end).unwrap_or(usize::MAX));
-        let head = header.seal(&self.sums, self.segment.salt, position);
+        let head = header.seal(&self.sums, segment.salt, position);
         self.bytes[..FRAME_HEADER_BYTES].copy_from_slice(&head);
         self.sums.clear();
         self.pending_bytes += FRAME_HEADER_BYTES as u64;
@@ -164,7 +177,7 @@ impl Tail {
         next.clear();
         next.resize(FRAME_HEADER_BYTES, 0);
         let frame = ClosedFrame {
-            segment: Arc::clone(&self.segment),
+            segment,
             position,
             bytes: std::mem::replace(&mut self.bytes, next),
             undo: std::mem::take(&mut self.undo),
@@ -177,11 +190,14 @@ impl Tail {
 
     /// Goes on in the empty segment `next`; the open frame must be empty.
     pub(crate) fn rotate(&mut self, next: Arc<Segment>) {
-        debug_assert!(self.is_frame_empty() && next.id > self.segment.id);
-        let summary = empty_summary(&next, self.summary.chain, self.summary.time_ms);
+        debug_assert!(self.is_frame_empty());
+        let summary = empty_summary(Some(&next), self.summary.chain, self.summary.time_ms);
         let footer = std::mem::replace(&mut self.summary, summary);
-        let segment = std::mem::replace(&mut self.segment, next);
-        self.full.push_back(Full { segment, footer });
+        let next_id = next.id;
+        if let Some(segment) = self.segment.replace(next) {
+            debug_assert!(next_id > segment.id);
+            self.full.push_back(Full { segment, footer });
+        }
     }
 
     /// The closed frames after `sequence`, oldest first.
@@ -205,7 +221,8 @@ impl Tail {
     /// The bytes of a record that is not in the file yet.
     pub(crate) fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
         let length = slot.length as usize;
-        if slot.segment == self.segment.id && u64::from(slot.position) >= self.summary.end {
+        let active = self.segment.as_ref().is_some_and(|segment| segment.id == slot.segment);
+        if active && u64::from(slot.position) >= self.summary.end {
             let at = usize::try_from(u64::from(slot.position) - self.summary.end).ok()?;
             return self.bytes.get(at..at + length);
         }
@@ -246,17 +263,18 @@ impl Tail {
     /// Ends the log: what the segment in use amounts to, or nothing if it is empty.
     pub(crate) fn finish(&self) -> Option<Full> {
         debug_assert!(self.is_frame_empty());
-        (self.summary.frames > 0).then(|| Full { segment: Arc::clone(&self.segment), footer: self.summary })
+        let segment = self.segment.clone().filter(|_| self.summary.frames > 0)?;
+        Some(Full { segment, footer: self.summary })
     }
 }
 
-fn empty_summary(segment: &Segment, chain: u32, time_ms: u64) -> Footer {
+fn empty_summary(segment: Option<&Segment>, chain: u32, time_ms: u64) -> Footer {
     Footer {
         frames: 0,
         records: 0,
         lowest_sequence: 0,
         highest_sequence: 0,
-        end: u64::from(segment.written()),
+        end: segment.map_or(0, |segment| segment.written().into()),
         ceiling: 0,
         time_ms,
         chain,

@@ -115,11 +115,13 @@ impl Threads {
         Ok(())
     }
 
-    /// Stops the threads, and waits for them.
+    /// Stops the threads, and waits for them. On one of them, which a waker of the caller's may run on, not for itself:
+    /// it ends once that waker returns.
     pub(crate) fn stop(&self) {
         self.inner.signal.stop();
         let handles = std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
-        for handle in handles {
+        let this = thread::current().id();
+        for handle in handles.into_iter().filter(|handle| handle.thread().id() != this) {
             // A thread that panicked has nothing left to wait for.
             let _ = handle.join();
         }
@@ -152,6 +154,7 @@ fn run_upkeep(inner: &Inner, sync_interval: Duration) {
     loop {
         // Failures here are met again, and told, where a write needs what is missing.
         let _ = upkeep(inner);
+        inner.stop_if_in_doubt();
         if !inner.signal.wait_upkeep(Instant::now() + sync_interval) {
             return;
         }

@@ -11,13 +11,13 @@ use crate::commit::Progress;
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
 use crate::index::Slot;
-use crate::log::catalog::Catalog;
+use crate::log::catalog::{Catalog, Need};
 use crate::log::format::FRAME_BYTES_SOFT;
 use crate::log::frame::HEADER_BYTES as FRAME_HEADER_BYTES;
 use crate::log::record::{self, Kind, Record};
 use crate::options::Limits;
 use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
-use crate::tail::Undo;
+use crate::tail::{Place, Undo};
 use std::sync::Arc;
 
 /// What a writer needs besides the state.
@@ -319,13 +319,16 @@ impl<'s> Writer<'s> {
     /// Makes room for the plan in one frame of the log.
     fn place(&mut self) -> Result<()> {
         let payload = self.state.scratch.len();
-        if !self.state.tail.frame_has_room(payload) {
+        let removes = self.plan.iter().all(|step| step.slot.is_none());
+        let need = if removes { Need::Removals } else { Need::Puts };
+        if !self.state.tail.frame_has_room(need, payload) {
             let buffer = std::mem::take(&mut self.state.frame_buffer);
             let durable = self.means.progress.durable();
             self.state.tail.close_frame(durable, self.glance.now_ms, buffer);
         }
-        if !self.state.tail.segment_has_room(payload) {
-            let next = self.means.catalog.take((FRAME_HEADER_BYTES + payload) as u64, self.means.clock)?;
+        if !self.state.tail.segment_has_room(need, payload) {
+            let frame_bytes = (FRAME_HEADER_BYTES + payload) as u64;
+            let next = self.means.catalog.take(need, frame_bytes, self.means.clock)?;
             Arc::make_mut(&mut self.state.segments).insert(next.id, Arc::clone(&next));
             self.state.tail.rotate(next);
         }
@@ -341,9 +344,13 @@ impl<'s> Writer<'s> {
                 debug_assert!(false, "the engine encodes checked addresses only");
                 continue;
             };
-            let (position, frame_at) = tail.push(encoded, step.sequence);
+            let Some(place) = tail.push(encoded, step.sequence) else {
+                debug_assert!(false, "the plan was given its place before");
+                continue;
+            };
+            let Place { segment, position, frame_at } = place;
             let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX);
-            let slot = step.slot.map(|slot| Slot { segment: tail.segment().id, position, length, ..slot });
+            let slot = step.slot.map(|slot| Slot { segment, position, length, ..slot });
             let previous = index.replace(at, slot, step.sequence);
             tail.note(Undo { at: frame_at, previous });
         }

@@ -18,6 +18,9 @@ use std::sync::Arc;
 pub use map::Map;
 pub use real::RealDisk;
 
+/// Name of the file whose advisory lock makes a process the owner of a directory.
+pub(crate) const LOCK_FILE: &str = "LOCK";
+
 /// A directory of files.
 pub trait Disk: Debug + Send + Sync {
     /// Where this is, for messages to people.

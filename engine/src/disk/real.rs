@@ -1,6 +1,6 @@
 //! The real disk: a directory of the file system, through positioned reads and writes.
 
-use super::{Disk, DiskFile, DiskLock, Map};
+use super::{Disk, DiskFile, DiskLock, LOCK_FILE, Map};
 use rustix::fs::{self, FallocateFlags, FlockOperation, SeekFrom};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
@@ -8,9 +8,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Name of the file whose advisory lock makes a process the owner of the directory.
-const LOCK_FILE: &str = "LOCK";
 
 /// A directory on a real file system.
 #[derive(Debug)]

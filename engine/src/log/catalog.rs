@@ -7,18 +7,40 @@
 //!   itself touches no disk. Segments are filled in the order of their numbers.
 //! - A segment is sealed (cut to length, footer, synced) before the manifest lists it as sealed.
 //!
+//! Short of space. Whether there is room for the log to grow is decided here and nowhere else:
+//! - A segment for puts is only allocated while the reserve is whole (see `reserve`). So puts stop before the room for
+//!   deletes is touched, and a store that takes puts has its reserve.
+//! - If no such segment can be had, the store *is short of space*, until one can. Each put that needs a segment tries
+//!   again, and so does upkeep: that is how writing resumes by itself.
+//! - Then, and only then, what makes room draws on the reserve: removals, compaction, sealing and closing. Removals get
+//!   a small segment, marked as `reserved`: the writer puts nothing but removals into it, so puts never use up what was
+//!   given back for deletes. A put moves on from it as soon as a regular segment can be had.
+//!
+//! In doubt. If it is not known which manifest is in force, nothing may be changed any more that depends on it, until
+//! the next open reads it. Whoever works with the catalog asks for that, and has the whole store fail.
+//!
 //! Locks: `spare` may be held while `manifest` is taken, never the other way round; neither is held while the store's
-//! state is locked by the same thread afterwards.
+//! state is locked by the same thread afterwards. The reserve's is taken last, alone.
 
 use super::format::{Salt, StoreId};
 use super::header::{FOOTER_BYTES, Footer, HEADER_BYTES, SegmentHeader, SegmentKind};
-use super::manifest::{Manifest, Sealed};
+use super::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
+use super::reserve::Reserve;
 use super::segment::{Segment, file_name};
 use crate::clock::CarriedClock;
-use crate::disk::{Disk, write_all_at};
+use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{Error, Result};
+use crate::shortage::Shortage;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A segment for removals takes this share of the reserve…
+const REMOVALS_SHARE: u64 = 8;
+/// …but has at least this many bytes.
+const REMOVALS_BYTES_MIN: u64 = 64 << 10;
+/// What a new file takes beside its length, and a manifest beside its bytes, at most: whole blocks, and names.
+const OVERHEAD_BYTES: u64 = 64 << 10;
 
 /// Keeps the manifest and the next segment.
 #[derive(Debug)]
@@ -26,32 +48,70 @@ pub(crate) struct Catalog {
     disk: Arc<dyn Disk>,
     store: StoreId,
     segment_bytes: u64,
+    reserve: Reserve,
     manifest: Mutex<Kept>,
     spare: Mutex<Option<Spare>>,
+    /// Why it is not known which manifest is in force, if it is not.
+    in_doubt: OnceLock<Arc<str>>,
+    short: AtomicBool,
 }
 
-/// The manifest, as far as it is known.
+/// What a segment is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Anything. It must not touch the reserve.
+    Puts,
+    /// Nothing but removals, which make room in the end.
+    Removals,
+}
+
+/// The manifest to go on from.
 #[derive(Debug)]
 struct Kept {
     manifest: Manifest,
-    /// Why it is not known whether the manifest or a later one is in force: then nothing may be changed any more that
-    /// depends on it, until the next open reads it.
-    in_doubt: Option<Arc<str>>,
+    /// Segments that an older manifest may name and this one does not. Their files are removed once it is in force.
+    obsolete: Vec<u32>,
 }
 
 /// A segment that is named in the manifest, and still empty.
 #[derive(Debug)]
 struct Spare {
     id: u32,
-    file: Arc<dyn crate::disk::DiskFile>,
+    file: Arc<dyn DiskFile>,
     capacity: u64,
+    /// See [`Segment::reserved`].
+    reserved: bool,
 }
 
 impl Catalog {
-    pub(crate) fn new(disk: Arc<dyn Disk>, manifest: Manifest, segment_bytes: u64) -> Catalog {
-        let store = manifest.store;
-        let manifest = Mutex::new(Kept { manifest, in_doubt: None });
-        Catalog { disk, store, segment_bytes, manifest, spare: Mutex::new(None) }
+    /// `manifest` is to be written with the first change; the segments in `obsolete` are removed then.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        manifest: Manifest,
+        obsolete: Vec<u32>,
+        segment_bytes: u64,
+        reserve_bytes: u64,
+    ) -> Catalog {
+        Catalog {
+            disk,
+            store: manifest.store,
+            segment_bytes,
+            reserve: Reserve::new(reserve_bytes),
+            manifest: Mutex::new(Kept { manifest, obsolete }),
+            spare: Mutex::new(None),
+            in_doubt: OnceLock::new(),
+            short: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether there was no room for puts when a segment was last wanted.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Acquire)
+    }
+
+    /// Why nothing may be changed any more, if so.
+    pub(crate) fn in_doubt(&self) -> Option<&str> {
+        self.in_doubt.get().map(|cause| &**cause)
     }
 
     /// Writes the first manifest of a new store.
@@ -61,12 +121,13 @@ impl Catalog {
         self.replace(&mut kept, first)
     }
 
-    /// Makes sure that a segment is ready for the next rotation.
+    /// Makes sure that the reserve is whole, and a segment ready for the next rotation.
     pub(crate) fn prepare(&self, clock: &CarriedClock) -> Result<()> {
         let mut spare = lock(&self.spare);
-        if spare.is_none() {
-            *spare = Some(self.create(self.segment_bytes, clock)?);
+        if spare.is_some() {
+            return self.fill_reserve();
         }
+        *spare = Some(self.create_for_puts(self.segment_bytes, clock)?);
         Ok(())
     }
 
@@ -76,24 +137,30 @@ impl Catalog {
     }
 
     /// Takes the next segment, with room for `frame_bytes`; makes one on the spot if none is ready.
-    pub(crate) fn take(&self, frame_bytes: u64, clock: &CarriedClock) -> Result<Arc<Segment>> {
+    pub(crate) fn take(&self, need: Need, frame_bytes: u64, clock: &CarriedClock) -> Result<Arc<Segment>> {
+        // Held throughout: segments are used in the order in which they were made.
         let mut guard = lock(&self.spare);
         let needed = (HEADER_BYTES + FOOTER_BYTES) as u64 + frame_bytes;
         let mut spare = match guard.take() {
             Some(spare) => spare,
-            None => self.create(self.segment_bytes.max(needed), clock)?,
+            None => self.create_for(need, needed, clock)?,
         };
         if spare.capacity < needed {
-            if let Err(error) = spare.file.allocate(needed) {
+            let grow = || spare.file.allocate(needed).map_err(|error| self.error("allocate", error));
+            let grown = if need == Need::Puts { grow() } else { self.with_reserve(needed, grow) };
+            if let Err(error) = grown {
                 *guard = Some(spare);
-                return Err(self.space_error("allocate", error));
+                return Err(error);
             }
             spare.capacity = needed;
         }
         let capacity = u32::try_from(spare.capacity).unwrap_or(u32::MAX);
         let salt = Salt::new(self.store, spare.id);
         match Segment::new(spare.id, salt, Arc::clone(&spare.file), capacity, HEADER_LENGTH) {
-            Ok(segment) => Ok(Arc::new(segment)),
+            Ok(mut segment) => {
+                segment.reserved = spare.reserved;
+                Ok(Arc::new(segment))
+            }
             Err(error) => {
                 *guard = Some(spare);
                 Err(error)
@@ -101,9 +168,44 @@ impl Catalog {
         }
     }
 
+    fn create_for(&self, need: Need, needed: u64, clock: &CarriedClock) -> Result<Spare> {
+        let regular = self.create_for_puts(self.segment_bytes.max(needed), clock);
+        if need == Need::Puts || !matches!(regular, Err(Error::NoSpace { .. })) {
+            return regular;
+        }
+        let share = (self.reserve.bytes() / REMOVALS_SHARE).max(REMOVALS_BYTES_MIN);
+        let capacity = share.min(self.segment_bytes).max(needed);
+        let small = self.with_reserve(capacity, || self.create(capacity, clock))?;
+        Ok(Spare { reserved: true, ..small })
+    }
+
+    fn create_for_puts(&self, capacity: u64, clock: &CarriedClock) -> Result<Spare> {
+        let created = self.fill_reserve().and_then(|()| self.create(capacity, clock));
+        if let Ok(_) | Err(Error::NoSpace { .. }) = created {
+            self.short.store(created.is_err(), Ordering::Release);
+        }
+        created
+    }
+
+    fn fill_reserve(&self) -> Result<()> {
+        self.reserve.fill(&*self.disk).map_err(|error| self.error("keep a reserve for", error))
+    }
+
+    /// Runs `work`, which makes room in the end. For as long as there is no room for it now, frees some of the reserve,
+    /// `bytes` at a time and what a manifest takes, and runs it again.
+    pub(crate) fn with_reserve<T>(&self, bytes: u64, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            let result = work();
+            let Err(Error::NoSpace { shortage, .. }) = &result else { return result };
+            if !shortage.is_of_room() || !self.reserve.draw(&*self.disk, bytes + OVERHEAD_BYTES) {
+                return result;
+            }
+        }
+    }
+
     fn create(&self, capacity: u64, clock: &CarriedClock) -> Result<Spare> {
         let mut kept = lock(&self.manifest);
-        kept.check()?;
+        self.check()?;
         let mut next = kept.manifest.clone();
         let id = next.next_segment;
         next.next_segment = id.checked_add(1).ok_or_else(|| {
@@ -114,27 +216,21 @@ impl Catalog {
         let created = self
             .create_file(&name, id, capacity, clock.now_ms())
             .and_then(|file| self.replace(&mut kept, next).map(|()| file));
-        if created.is_err() && kept.in_doubt.is_none() {
+        if created.is_err() && self.in_doubt().is_none() {
             // It is in no manifest. If removing it fails too, the next open finds an unfinished file and drops it.
             let _ = self.disk.remove(&name);
         }
-        Ok(Spare { id, file: created?, capacity })
+        Ok(Spare { id, file: created?, capacity, reserved: false })
     }
 
-    fn create_file(
-        &self,
-        name: &str,
-        id: u32,
-        capacity: u64,
-        created_at: u64,
-    ) -> Result<Arc<dyn crate::disk::DiskFile>> {
+    fn create_file(&self, name: &str, id: u32, capacity: u64, created_at: u64) -> Result<Arc<dyn DiskFile>> {
         let header = SegmentHeader { store: self.store, segment: id, kind: SegmentKind::Log, created_at };
-        let file = self.disk.create(name).map_err(|error| self.space_error("create", error))?;
-        file.allocate(capacity).map_err(|error| self.space_error("allocate", error))?;
+        let file = self.disk.create(name).map_err(|error| self.error("create", error))?;
+        file.allocate(capacity).map_err(|error| self.error("allocate", error))?;
         write_all_at(&*file, &header.encode(), 0)
             .and_then(|()| file.sync())
             .and_then(|()| self.disk.sync_dir())
-            .map_err(|error| self.space_error("write", error))?;
+            .map_err(|error| self.error("write", error))?;
         Ok(file)
     }
 
@@ -151,8 +247,8 @@ impl Catalog {
         };
         let is_empty = footer.frames == 0;
         if !is_empty {
-            seal_file(segment, footer)
-                .map_err(|error| Error::io(format!("seal {}", file_name(segment.id)), error))?;
+            let seal = || seal_file(segment, footer).map_err(|error| self.error("seal", error));
+            self.with_reserve(0, seal)?;
         }
         let mut kept = lock(&self.manifest);
         let mut next = kept.manifest.clone();
@@ -166,7 +262,7 @@ impl Catalog {
         next.ceiling = next.ceiling.max(footer.ceiling);
         next.time_ms = next.time_ms.max(footer.time_ms);
         next.chain = footer.chain;
-        self.replace(&mut kept, next)?;
+        self.replace_with_reserve(&mut kept, &next)?;
         drop(kept);
         if is_empty {
             self.remove(&[segment.id]);
@@ -174,12 +270,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// Ends the session: drops the segments in `empty` and the spare, and marks the store as closed in order, with
+    /// Ends the session: drops the segment `empty` and the spare, and marks the store as closed in order, with
     /// `sequence` its last one.
-    pub(crate) fn close(&self, empty: &[u32], sequence: u64, time_ms: u64) -> Result<()> {
+    pub(crate) fn close(&self, empty: Option<u32>, sequence: u64, time_ms: u64) -> Result<()> {
         let spare = lock(&self.spare).take().map(|spare| spare.id);
         let mut kept = lock(&self.manifest);
-        let dropped: Vec<u32> = empty.iter().copied().chain(spare).collect();
+        let dropped: Vec<u32> = empty.into_iter().chain(spare).collect();
         let mut next = kept.manifest.clone();
         next.open.retain(|id| !dropped.contains(id));
         debug_assert!(next.open.is_empty(), "everything is sealed or empty at the end");
@@ -187,15 +283,34 @@ impl Catalog {
         next.sequence = next.sequence.max(sequence);
         next.ceiling = next.sequence;
         next.time_ms = next.time_ms.max(time_ms);
-        self.replace(&mut kept, next)?;
+        self.replace_with_reserve(&mut kept, &next)?;
         drop(kept);
         self.remove(&dropped);
         Ok(())
     }
 
-    /// Removes segments that the manifest does not name any more. Should that fail, or not be durable, the next open sets
-    /// their files aside.
-    pub(crate) fn remove(&self, segments: &[u32]) {
+    /// Replaces the manifest by one that gives room back, or is the last.
+    fn replace_with_reserve(&self, kept: &mut Kept, next: &Manifest) -> Result<()> {
+        self.with_reserve(next.encode().len() as u64, || self.replace(kept, next.clone()))
+    }
+
+    fn replace(&self, kept: &mut Kept, mut next: Manifest) -> Result<()> {
+        self.check()?;
+        let failed = |error| self.error("write the manifest for", error);
+        next.write_beside(&*self.disk).map_err(failed)?;
+        match self.disk.rename(MANIFEST_NEW_FILE, MANIFEST_FILE) {
+            // This is answered before anything is done.
+            Err(error) if Shortage::of(&error).is_some() => return Err(failed(error)),
+            renamed => renamed.and_then(|()| self.disk.sync_dir()).map_err(|error| self.doubt(error))?,
+        }
+        kept.manifest = next;
+        self.remove(&std::mem::take(&mut kept.obsolete));
+        Ok(())
+    }
+
+    /// Removes segments that the manifest does not name. Should that fail, or not be durable, the next open deals with
+    /// their files.
+    fn remove(&self, segments: &[u32]) {
         for id in segments {
             let _ = self.disk.remove(&file_name(*id));
         }
@@ -204,32 +319,20 @@ impl Catalog {
         }
     }
 
-    fn replace(&self, kept: &mut Kept, mut next: Manifest) -> Result<()> {
-        kept.check()?;
-        let failed = |error| self.space_error("write the manifest of", error);
-        next.write_beside(&*self.disk).map_err(failed)?;
-        if let Err(error) = Manifest::put_in_force(&*self.disk) {
-            kept.in_doubt = Some(format!("cannot replace the manifest: {error}").into());
-            return Err(failed(error));
-        }
-        kept.manifest = next;
-        Ok(())
+    /// Notes that nobody knows which manifest is in force.
+    fn doubt(&self, error: io::Error) -> Error {
+        let _ = self.in_doubt.set(format!("cannot replace the manifest: {error}").into());
+        Error::io(format!("replace the manifest in {}", self.disk.location()), error)
     }
 
-    /// A full disk is a state of its own: it shows before any byte of a frame is written, and passes by itself.
-    fn space_error(&self, what: &str, error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::NoSpace { location: self.disk.location() }
-            }
-            _ => Error::io(format!("{what} a segment in {}", self.disk.location()), error),
-        }
-    }
-}
-
-impl Kept {
     fn check(&self) -> Result<()> {
-        self.in_doubt.as_ref().map_or(Ok(()), |cause| Err(Error::Failed { cause: Arc::clone(cause) }))
+        self.in_doubt.get().map_or(Ok(()), |cause| Err(Error::Failed { cause: Arc::clone(cause) }))
+    }
+
+    /// An error of the disk. All that can be short is wanted before any byte of a frame is written.
+    fn error(&self, what: &str, error: io::Error) -> Error {
+        let location = self.disk.location();
+        Error::of_disk(format!("{what} a segment in {location}"), location, error)
     }
 }
 
@@ -237,9 +340,10 @@ impl Kept {
 #[expect(clippy::cast_possible_truncation, reason = "64 fits")]
 pub(crate) const HEADER_LENGTH: u32 = HEADER_BYTES as u32;
 
-/// Cuts the file off behind its footer, and syncs it.
+/// Cuts the file off behind its footer, and syncs it. It keeps the footer's room throughout: on a full disk, what is
+/// given back may be gone.
 pub(crate) fn seal_file(segment: &Segment, footer: &Footer) -> io::Result<()> {
-    segment.file.set_len(footer.end)?;
+    segment.file.set_len(footer.end + FOOTER_BYTES as u64)?;
     write_all_at(&*segment.file, &footer.encode(segment.salt), footer.end)?;
     segment.file.sync()
 }

@@ -242,13 +242,6 @@ impl Manifest {
         write_all_at(&*file, &self.encode(), 0)?;
         file.sync()
     }
-
-    /// Makes what was written beside it the store's manifest, durably and atomically. After an error nobody knows which
-    /// of the two is in force.
-    pub(crate) fn put_in_force(disk: &dyn Disk) -> io::Result<()> {
-        disk.rename(MANIFEST_NEW_FILE, MANIFEST_FILE)?;
-        disk.sync_dir()
-    }
 }
 
 fn decode_sealed(bytes: &[u8; SEALED_BYTES]) -> Option<Sealed> {

@@ -1,7 +1,8 @@
 //! The log on disk: records in frames in segments, and the manifest that names the segments.
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
-//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, and `catalog` the keeper of them all.
+//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `reserve`
+//! the room kept for a full disk, and `catalog` the keeper of them all.
 
 pub(crate) mod catalog;
 pub mod format;
@@ -9,4 +10,5 @@ pub mod frame;
 pub mod header;
 pub mod manifest;
 pub mod record;
+pub(crate) mod reserve;
 pub(crate) mod segment;

@@ -22,6 +22,8 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn DiskFile>,
     /// Positions below this are allocated; frames and the footer stay below it.
     pub(crate) capacity: u32,
+    /// Made of what the reserve gave back: for removals only.
+    pub(crate) reserved: bool,
     map: Option<Map>,
     /// Everything below this position is in the file, and stays as it is.
     written: AtomicU32,
@@ -49,7 +51,7 @@ impl Segment {
     ) -> Result<Segment> {
         let map =
             file.map(capacity.into()).map_err(|error| Error::io(format!("map {}", file_name(id)), error))?;
-        Ok(Segment { id, salt, file, capacity, map, written: AtomicU32::new(written) })
+        Ok(Segment { id, salt, file, capacity, reserved: false, map, written: AtomicU32::new(written) })
     }
 
     /// Everything below this position can be read from the file.

@@ -274,7 +274,7 @@ fn a_manifest_with_any_bit_flipped_or_cut_at_any_byte() {
     let bad = disk.crash(Survival::Nothing);
     bad.remove_file(MANIFEST).unwrap();
     assert_damaged(log.open(&bad), MANIFEST, "missing");
-    assert_eq!(bad.file_names(), [segment(1)], "nothing was changed");
+    assert_eq!(bad.file_names(), [&segment(1), "RESERVE"], "nothing was changed");
 }
 
 fn crc(initial: u32, bytes: &[u8]) -> u32 {
@@ -410,6 +410,7 @@ fn files_that_nobody_names_are_set_aside_or_removed() {
             "0000000003.seg",
             "0000000004.seg",
             "MANIFEST",
+            "RESERVE",
             "notes.txt"
         ]
     );
@@ -417,6 +418,21 @@ fn files_that_nobody_names_are_set_aside_or_removed() {
     assert_ne!(disk.read_file(&segment(4)).unwrap(), b"whatever", "a new one");
     drop(store);
     assert_eq!(open(&disk, Durable, &run.clock).unwrap().report().set_aside, [""; 0], "once");
+}
+
+/// A segment that was prepared and not needed can outlive the manifest that named it. There is nothing in it to keep.
+#[test]
+fn a_blank_segment_that_nobody_names_is_removed() {
+    let (disk, run) = three_segments(1);
+    let manifest = Manifest::decode(&disk.read_file(MANIFEST).unwrap()).unwrap();
+    let sealed = manifest.sealed.iter().copied().filter(|sealed| sealed.segment != 1).collect();
+    disk.write_file(MANIFEST, &Manifest { sealed, ..manifest }.encode());
+    let mut blank = disk.read_file(&segment(1)).unwrap();
+    blank[64..].fill(0);
+    disk.write_file(&segment(1), &blank);
+    let store = open(&disk, Durable, &run.clock).unwrap();
+    assert_eq!(store.report().set_aside, [""; 0]);
+    assert!(!disk.file_names().iter().any(|name| name.starts_with("0000000001")), "{:?}", disk.file_names());
 }
 
 #[test]

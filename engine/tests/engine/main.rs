@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod failure;
 mod model;
+mod space;
 mod support;
 mod waiting;
 mod workload;

@@ -84,10 +84,18 @@ pub(crate) fn at(key: &str) -> Address<'_> {
     Address::new(Tenant::DEFAULT, "default", key).unwrap()
 }
 
-/// A store without threads and with the smallest segments.
+/// The reserve of the tests' stores.
+pub(crate) const RESERVE_BYTES: u64 = 512 << 10;
+
+/// A store without threads, with the smallest segments and a small reserve.
 pub(crate) fn options(durability: Durability, clock: &Arc<HandClock>) -> Options {
     let clock: Arc<dyn Clock> = Arc::<HandClock>::clone(clock);
-    Options::new().durability(durability).segment_bytes(1 << 20).background(false).clock(clock)
+    Options::new()
+        .durability(durability)
+        .segment_bytes(1 << 20)
+        .reserve_bytes(RESERVE_BYTES)
+        .background(false)
+        .clock(clock)
 }
 
 pub(crate) fn open(disk: &SimDisk, durability: Durability, clock: &Arc<HandClock>) -> Result<Store> {

@@ -1,6 +1,6 @@
 //! Waiting: by threads and by tasks, for syncs that a test holds back; and what must not be told in the meantime.
 
-use crate::support::{HandClock, START_MS, at, dump, open, options};
+use crate::support::{HandClock, RESERVE_BYTES, START_MS, at, dump, open, options};
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk, Survival};
 use larder_engine::disk::{Disk, DiskFile, DiskLock, Map};
 use larder_engine::{
@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -654,7 +654,7 @@ fn buffered_writes_are_synced_on_a_full_disk_too() {
     let clock = HandClock::new();
     let disk = SimDisk::new(1);
     // Room for what an open needs, but not for a second segment.
-    disk.set_capacity((1 << 20) + 20 * 4096);
+    disk.set_capacity((1 << 20) + RESERVE_BYTES + 20 * 4096);
     let (gated, gate) = GatedDisk::new(&disk);
     let options =
         options(Durability::Buffered, &clock).background(true).sync_interval(Duration::from_millis(1));
@@ -714,5 +714,54 @@ fn one_look_is_at_one_instant() {
         let count = look.wait().unwrap();
         assert!(count < before, "time passes");
         before = count;
+    }
+}
+
+/// A waker that holds a handle of the store, and drops it when woken.
+struct Owner {
+    store: Mutex<Option<Store>>,
+    dropped: mpsc::Sender<()>,
+}
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {
+        drop(self.store.lock().unwrap().take());
+        self.dropped.send(()).unwrap();
+    }
+}
+
+/// A waker runs on the thread that moves the mark. It may be the last to let go of the store, with other writes still
+/// to be brought to disk: that closes the store, and neither waits for itself nor for what its own thread is at.
+#[test]
+fn a_waker_may_drop_the_last_handle() {
+    for fails in [false, true] {
+        let (disk, clock) = (SimDisk::new(1), HandClock::new());
+        let (gated, gate) = GatedDisk::new(&disk);
+        let store = options(Durability::Durable, &clock).background(true).open_on(gated).unwrap();
+        // The spare segment is there, and so nothing but the log's thread syncs.
+        gate.until_passed(4);
+        gate.close();
+        let gate = Keeper(gate);
+        let (dropped, done) = mpsc::channel();
+        let owner = Arc::new(Owner { store: Mutex::new(Some(store.clone())), dropped });
+        let waker = Waker::from(owner);
+        let mut first = store.write(|writer| writer.put(at("a"), &Put::new(b"1")).unwrap().unwrap());
+        assert!(poll_once(&mut first, &waker).is_pending());
+        gate.until_held();
+        let second = store.write(|writer| writer.put(at("b"), &Put::new(b"2")).unwrap().unwrap());
+        drop(store);
+        if fails {
+            disk.fail_next(OpKind::Sync, Fault::Eio);
+        }
+        gate.open();
+        done.recv_timeout(WATCHDOG).expect("the store is closed");
+        let outcome = poll_once(&mut first, Waker::noop());
+        assert!(matches!(outcome, Poll::Ready(result) if result.is_err() == fails));
+        drop((first, second));
+        let found = open(&disk, Durability::Durable, &clock).unwrap();
+        assert_eq!(found.report().clean, !fails);
+        if !fails {
+            assert_eq!(dump(&found).unwrap().len(), 2);
+        }
     }
 }

@@ -16,10 +16,18 @@ pub enum Fault {
     EioPartly,
     /// It fails for want of space and has no effect; a sync loses its data as with [`Fault::Eio`].
     Enospc,
+    /// It fails for want of quota; otherwise as [`Fault::Enospc`].
+    Edquot,
+    /// It fails because the process has no descriptor left, and has no effect.
+    Emfile,
+    /// It fails because the file system was remounted for reading only, and has no effect.
+    Erofs,
     /// It is interrupted by a signal and has no effect.
     Interrupted,
     /// A write takes fewer bytes than it was given (but at least one); nothing else is affected.
     ShortWrite,
+    /// From this operation on, and for itself already, the disk is full, until it is given a capacity anew.
+    DiskFull,
     /// The power fails. This operation and all later ones fail; [`super::SimDisk::crash`] tells what is found.
     Crash(When),
 }
@@ -57,6 +65,9 @@ pub(super) enum Extent {
 pub(super) enum Failure {
     Device,
     NoSpace,
+    NoQuota,
+    NoDescriptor,
+    ReadOnly,
     Interrupted,
     PowerCut,
 }
@@ -64,7 +75,7 @@ pub(super) enum Failure {
 impl Failure {
     /// Whether a sync that fails like this takes the dirty data for written.
     pub(super) fn loses_dirty_data(self) -> bool {
-        matches!(self, Failure::Device | Failure::NoSpace)
+        matches!(self, Failure::Device | Failure::NoSpace | Failure::NoQuota)
     }
 }
 
@@ -73,6 +84,9 @@ impl From<Failure> for io::Error {
         match failure {
             Failure::Device => Errno::IO.into(),
             Failure::NoSpace => Errno::NOSPC.into(),
+            Failure::NoQuota => Errno::DQUOT.into(),
+            Failure::NoDescriptor => Errno::MFILE.into(),
+            Failure::ReadOnly => Errno::ROFS.into(),
             Failure::Interrupted => Errno::INTR.into(),
             Failure::PowerCut => io::Error::other("the simulated disk has lost its power"),
         }
@@ -85,8 +99,12 @@ impl Fault {
             Fault::Eio => Verdict::Fail(Extent::Nothing, Failure::Device),
             Fault::EioPartly => Verdict::Fail(Extent::Partly, Failure::Device),
             Fault::Enospc => Verdict::Fail(Extent::Nothing, Failure::NoSpace),
+            Fault::Edquot => Verdict::Fail(Extent::Nothing, Failure::NoQuota),
+            Fault::Emfile => Verdict::Fail(Extent::Nothing, Failure::NoDescriptor),
+            Fault::Erofs => Verdict::Fail(Extent::Nothing, Failure::ReadOnly),
             Fault::Interrupted => Verdict::Fail(Extent::Nothing, Failure::Interrupted),
             Fault::ShortWrite => Verdict::ProceedShort,
+            Fault::DiskFull => Verdict::Proceed,
             Fault::Crash(When::Before) => Verdict::Fail(Extent::Nothing, Failure::PowerCut),
             Fault::Crash(When::During) => Verdict::Fail(Extent::Partly, Failure::PowerCut),
             Fault::Crash(When::After) => Verdict::Fail(Extent::Whole, Failure::PowerCut),

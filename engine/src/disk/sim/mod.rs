@@ -4,7 +4,8 @@
 //! disk. [`SimDisk`] keeps apart what the running process sees and what is on stable storage: bytes become durable by
 //! [`DiskFile::sync`], names by [`Disk::sync_dir`], each without the other. [`SimDisk::crash`] cuts the power and
 //! gives the disk that is found afterwards, with as much of what was not synced as a [`Survival`] says. Between
-//! crashes, [`Fault`]s strike at chosen operations, the capacity can be exceeded and bits can rot.
+//! crashes, [`Fault`]s strike at chosen operations, capacity and other [`Limits`] can be reached and raised again, bits
+//! can rot, and the lock can be stolen.
 //!
 //! The model is harsher than any one file system. A sector of 512 bytes is written as a whole or not at all, and
 //! that is the only thing that is: of the unsynced changes to a file, each sector may be found in any version it had
@@ -20,6 +21,7 @@ mod contents;
 mod directory;
 mod fault;
 mod inode;
+mod limits;
 mod random;
 mod state;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fault::{Fault, When};
+pub use limits::Limits;
 pub use trace::{Op, OpKind};
 
 /// How much of what was not synced is found after a power cut.
@@ -141,7 +144,22 @@ impl SimDisk {
 
     /// Sets how many bytes the disk holds. A capacity below [`SimDisk::used_bytes`] leaves no space free.
     pub fn set_capacity(&self, bytes: u64) {
-        self.state().capacity = bytes;
+        self.state().limits.capacity_bytes = bytes;
+    }
+
+    /// Sets all limits. What is beyond them already stays as it is.
+    pub fn set_limits(&self, limits: Limits) {
+        self.state().limits = limits;
+    }
+
+    /// How many files there are, those included that have lost their names and are still open.
+    pub fn file_count(&self) -> u64 {
+        self.state().file_count()
+    }
+
+    /// How many files are open, each as often as it is.
+    pub fn open_count(&self) -> u64 {
+        self.state().open_count()
     }
 
     /// Bytes taken: each file's length or allocation in blocks of 4 KiB, and one block more for the file as such.
@@ -181,6 +199,18 @@ impl SimDisk {
         self.state().owner = None;
     }
 
+    /// Takes the lock in the name of another process, for as long as the guard lives, whoever holds it: that one's
+    /// guard has no effect any more.
+    pub fn take_lock(&self) -> Box<dyn DiskLock> {
+        self.guard(&mut self.state())
+    }
+
+    fn guard(&self, state: &mut State) -> Box<dyn DiskLock> {
+        state.owners += 1;
+        state.owner = Some(state.owners);
+        Box::new(SimLock { disk: self.clone(), owner: state.owners })
+    }
+
     fn file(&self, number: u64, state: &mut State) -> Arc<dyn DiskFile> {
         state.add_handle(number);
         Arc::new(SimFile { disk: self.clone(), number })
@@ -207,9 +237,7 @@ impl Disk for SimDisk {
         if state.owner.is_some() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        state.owners += 1;
-        state.owner = Some(state.owners);
-        Ok(Box::new(SimLock { disk: self.clone(), owner: state.owners }))
+        Ok(self.guard(&mut state))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

@@ -6,23 +6,22 @@ mod names;
 use super::Survival;
 use super::contents::{BLOCK, Contents};
 use super::directory::Directory;
-use super::fault::{Extent, Failure, Faults, Verdict};
+use super::fault::{Extent, Failure, Fault, Faults, Verdict};
 use super::inode::{Fate, Inode};
+use super::limits::Limits;
 use super::random::Random;
 use super::trace::{Op, OpKind, Trace};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 const BLOCK_U64: u64 = BLOCK as u64;
 
-/// Capacity unless set otherwise: 1 TiB.
-const CAPACITY_DEFAULT: u64 = 1 << 40;
-
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) seed: u64,
-    pub(super) capacity: u64,
+    pub(super) limits: Limits,
     pub(super) faults: Faults,
     pub(super) trace: Trace,
     pub(super) dead: bool,
@@ -43,7 +42,7 @@ impl State {
     pub(super) fn new(seed: u64) -> State {
         State {
             seed,
-            capacity: CAPACITY_DEFAULT,
+            limits: Limits::default(),
             faults: Faults::default(),
             trace: Trace::default(),
             dead: false,
@@ -66,7 +65,7 @@ impl State {
         let mut random = self.random.fork();
         let names = self.directory.survivor(&fate, &mut random);
         let mut found = State::new(random.next());
-        found.capacity = self.capacity;
+        found.limits = self.limits;
         found.trace = self.trace.after_crash(policy as u64);
         found.inodes_created = self.inodes_created;
         for (name, number) in &names {
@@ -119,6 +118,9 @@ impl State {
     fn begin(&mut self, mut op: Op) -> io::Result<Verdict> {
         self.check_power()?;
         op.fault = self.faults.strike(op.kind);
+        if op.fault == Some(Fault::DiskFull) {
+            self.limits.capacity_bytes = self.used;
+        }
         let verdict = op.fault.into();
         self.trace.record(op);
         Ok(verdict)
@@ -174,8 +176,20 @@ impl State {
         self.used
     }
 
+    pub(super) fn file_count(&self) -> u64 {
+        self.inodes.values().filter(|inode| inode.linked || inode.handles > 0).count() as u64
+    }
+
+    pub(super) fn open_count(&self) -> u64 {
+        self.inodes.values().map(|inode| inode.handles as u64).sum()
+    }
+
     fn free(&self) -> u64 {
-        self.capacity.saturating_sub(self.used)
+        self.limits.capacity_bytes.saturating_sub(self.used)
+    }
+
+    fn check_descriptors(&self) -> io::Result<()> {
+        if self.open_count() < self.limits.descriptors { Ok(()) } else { Err(Errno::MFILE.into()) }
     }
 }
 

@@ -89,10 +89,26 @@ fn files_put_by_a_test_are_durable() {
     assert_eq!(disk.read_file("a").unwrap(), b"put");
 }
 
-/// Some work with faults and a crash in it, from one seed.
+#[test]
+fn another_process_can_have_taken_the_lock_between_two_opens() {
+    let disk = SimDisk::new(1);
+    let first = disk.lock().unwrap();
+    let thief = disk.take_lock();
+    drop(first);
+    assert_eq!(kind_of(disk.lock()), ErrorKind::WouldBlock);
+    drop(thief);
+    disk.lock().unwrap();
+}
+
+/// Some work with faults, limits and a crash in it, from one seed.
 fn session(seed: u64) -> (u64, Vec<Op>, Option<Vec<u8>>) {
     let (disk, file) = with_durable_file(seed, 2000);
     disk.keep_trace();
+    disk.fail_next(OpKind::Write, Fault::EioPartly);
+    file.write_at(&[3; 4000], 0).unwrap_err();
+    disk.fail_next(OpKind::Allocate, Fault::DiskFull);
+    file.allocate(100_000).unwrap_err();
+    disk.set_limits(Limits { files: 5, ..Limits::default() });
     disk.fail_next(OpKind::Write, Fault::ShortWrite);
     write_all_at(&*file, &[2; 4000], 0).unwrap();
     disk.fail_next(OpKind::Sync, Fault::Crash(When::During));

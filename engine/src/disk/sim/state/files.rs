@@ -5,9 +5,6 @@ use crate::disk::sim::inode::sector_pieces;
 use rustix::io::Errno;
 use std::io;
 
-/// Where no file can reach.
-const FILE_BYTES_MAX: u64 = 1 << 62;
-
 impl State {
     /// Ends all handles of a file at once, as the end of a process does.
     pub(in crate::disk::sim) fn close(&mut self, number: u64) {
@@ -71,7 +68,7 @@ impl State {
     }
 
     fn write_some_sectors(&mut self, number: u64, bytes: &[u8], offset: u64) {
-        if end_of(offset, bytes.len() as u64).is_err() {
+        if self.end_of(offset, bytes.len() as u64).is_err() {
             return;
         }
         for range in sector_pieces(offset, bytes.len()) {
@@ -87,7 +84,9 @@ impl State {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let end = end_of(offset, bytes.len() as u64)?;
+        // As many as the file may have.
+        let most = self.limits.file_bytes.saturating_sub(offset).min(bytes.len() as u64);
+        let end = self.end_of(offset, most.max(1))?;
         let room = self.inode(number)?.allocated + self.free() / BLOCK_U64 * BLOCK_U64;
         let count = usize::try_from(end.min(room).saturating_sub(offset)).unwrap_or(usize::MAX);
         if count == 0 {
@@ -97,6 +96,12 @@ impl State {
         let sequence = self.next_sequence();
         self.inode_mut(number)?.write(sequence, &bytes[..count], offset);
         Ok(count)
+    }
+
+    /// Where `length` bytes from `offset` end.
+    fn end_of(&self, offset: u64, length: u64) -> io::Result<u64> {
+        let end = offset.checked_add(length).filter(|end| *end <= self.limits.file_bytes);
+        end.ok_or_else(|| Errno::FBIG.into())
     }
 
     /// Takes the space for a file's first `end` bytes: files are counted as if they had no holes.
@@ -115,7 +120,7 @@ impl State {
     pub(in crate::disk::sim) fn set_len(&mut self, number: u64, length: u64) -> io::Result<()> {
         let op = Op { length, ..self.op(OpKind::SetLen, number)? };
         self.run(op, |state| {
-            end_of(0, length)?;
+            state.end_of(0, length)?;
             let sequence = state.next_sequence();
             let inode = state.inode_mut(number)?;
             inode.set_len(sequence, length);
@@ -132,7 +137,7 @@ impl State {
             if length == 0 {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
-            end_of(0, length)?;
+            state.end_of(0, length)?;
             state.reserve(number, length)?;
             let sequence = state.next_sequence();
             let inode = state.inode_mut(number)?;
@@ -163,10 +168,4 @@ impl State {
         }
         Err(self.fail(failure))
     }
-}
-
-/// Where `length` bytes from `offset` end.
-fn end_of(offset: u64, length: u64) -> io::Result<u64> {
-    let end = offset.checked_add(length).filter(|end| *end <= FILE_BYTES_MAX);
-    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }

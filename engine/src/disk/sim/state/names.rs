@@ -17,7 +17,10 @@ impl State {
     }
 
     pub(in crate::disk::sim) fn open(&mut self, name: &str) -> io::Result<u64> {
-        self.run(Op::new(OpKind::Open, name.into()), |state| state.find(name))
+        self.run(Op::new(OpKind::Open, name.into()), |state| {
+            state.check_descriptors()?;
+            state.find(name)
+        })
     }
 
     pub(in crate::disk::sim) fn create(&mut self, name: &str) -> io::Result<u64> {
@@ -26,7 +29,8 @@ impl State {
             if state.directory.current().contains_key(&name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            if state.free() < BLOCK_U64 {
+            state.check_descriptors()?;
+            if state.free() < BLOCK_U64 || state.file_count() >= state.limits.files {
                 return Err(Errno::NOSPC.into());
             }
             Ok(state.insert(name, Contents::default()))

@@ -186,3 +186,50 @@ fn a_crash_during_a_sync_takes_no_sector_back_to_an_older_version() {
         assert!(!found.contains(&2));
     }
 }
+
+#[test]
+fn limits_are_told_by_the_right_error_and_can_be_raised() {
+    let errno = |result: io::Result<()>| rustix::io::Errno::from_io_error(&result.unwrap_err()).unwrap();
+    let disk = SimDisk::new(1);
+    let file = put(&disk, "a", &[1; 100]);
+    disk.set_limits(Limits { files: 1, ..Limits::default() });
+    assert_eq!(errno(disk.create("b").map(drop)), rustix::io::Errno::NOSPC);
+    assert!(disk.free_bytes().unwrap() > 1 << 30);
+    disk.remove("a").unwrap();
+    assert_eq!((disk.file_count(), errno(disk.create("b").map(drop))), (1, rustix::io::Errno::NOSPC));
+    drop(file);
+    let file = disk.create("b").unwrap();
+
+    disk.set_limits(Limits { descriptors: 1, ..Limits::default() });
+    assert_eq!(disk.open_count(), 1);
+    assert_eq!(errno(disk.open("b").map(drop)), rustix::io::Errno::MFILE);
+    assert_eq!(errno(disk.create("c").map(drop)), rustix::io::Errno::MFILE);
+    file.write_at(&[2; 1000], 0).unwrap();
+
+    disk.set_limits(Limits { file_bytes: 1500, ..Limits::default() });
+    assert_eq!(file.write_at(&[2; 1000], 1000).unwrap(), 500);
+    assert_eq!(errno(file.write_at(&[2; 1], 1500).map(drop)), rustix::io::Errno::FBIG);
+    assert_eq!(errno(file.allocate(1501)), rustix::io::Errno::FBIG);
+    disk.set_limits(Limits::default());
+    file.allocate(1501).unwrap();
+
+    for (fault, expected) in [
+        (Fault::Edquot, rustix::io::Errno::DQUOT),
+        (Fault::Emfile, rustix::io::Errno::MFILE),
+        (Fault::Erofs, rustix::io::Errno::ROFS),
+    ] {
+        disk.fail_next(OpKind::Create, fault);
+        assert_eq!(errno(disk.create("d").map(drop)), expected);
+    }
+}
+
+#[test]
+fn a_disk_gets_full_at_an_operation_and_has_room_again() {
+    let disk = SimDisk::new(1);
+    let file = disk.create("a").unwrap();
+    disk.fail_at(1, Fault::DiskFull);
+    assert_eq!(kind_of(file.write_at(&[1; 10], 0)), ErrorKind::StorageFull);
+    assert_eq!(kind_of(disk.create("b")), ErrorKind::StorageFull);
+    disk.set_capacity(1 << 20);
+    file.write_at(&[1; 10], 0).unwrap();
+}
