@@ -2,7 +2,7 @@
 //! nothing that a reader saw is taken back, no version given out twice.
 
 #[path = "kill/history.rs"]
-mod history;
+pub(crate) mod history;
 #[path = "kill/load.rs"]
 mod load;
 
@@ -15,7 +15,7 @@ use history::{History, Seen};
 const ROUNDS: u64 = 50;
 /// Rounds of the longer tier of the tests.
 const ROUNDS_LONG: u64 = 250;
-const WRITERS: usize = 4;
+pub(crate) const WRITERS: usize = 4;
 const READERS: usize = 2;
 const SEED: u64 = 20_261_120;
 /// Small, so that the rounds go over many files of the log.
@@ -36,7 +36,7 @@ fn killed_again_and_again() {
             Server::spawn(command.args(["--durability", if durable { "durable" } else { "buffered" }]));
         history.verify(&mut server.connect());
         let batches = if durable { 1 + seed * 7 % 200 } else { 1 + seed * 37 % 1_000 };
-        let seen = one_round(server, &mut history, seed, batches);
+        let seen = one_round(server, &mut history, seed, batches, Server::kill);
         history.note(if durable { seen } else { Seen::default() });
     }
     let server = Server::start(directory.path());
@@ -44,8 +44,14 @@ fn killed_again_and_again() {
     println!("{} writes acknowledged", history.acknowledged());
 }
 
-/// Loads the server until `batches` were acknowledged, kills it, and collects what everybody saw.
-fn one_round(server: Server, history: &mut History, seed: u64, batches: u64) -> Seen {
+/// Loads the server until `batches` were acknowledged, ends it while they go on, and collects what everybody saw.
+pub(crate) fn one_round(
+    server: Server,
+    history: &mut History,
+    seed: u64,
+    batches: u64,
+    end: impl FnOnce(Server),
+) -> Seen {
     let floor = history.newest_version();
     thread::scope(|scope| {
         let (acknowledged, batches_done) = channel();
@@ -64,7 +70,7 @@ fn one_round(server: Server, history: &mut History, seed: u64, batches: u64) -> 
         drop(acknowledged);
         let done = batches_done.iter().take(usize::try_from(batches).unwrap()).count();
         assert_eq!(done as u64, batches, "the writers gave up early");
-        server.kill();
+        end(server);
         let mut seen = Seen::default();
         readers.into_iter().for_each(|reader| seen.merge(reader.join().unwrap()));
         seen

@@ -174,6 +174,7 @@ fn a_directory_that_cannot_be_used_is_told() {
     fs::write(foreign.join("thesis.txt"), "chapter 1").unwrap();
     assert_refused(&mut serve_in(&foreign), 1, &["not a Larder store", "thesis.txt"]);
     assert_eq!(fs::read_to_string(foreign.join("thesis.txt")).unwrap(), "chapter 1");
+    assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1, "nothing is left behind");
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();

@@ -15,8 +15,9 @@ pub(crate) fn refusal(error: &Error) -> ParseError {
         Error::TransactionTooLarge { .. } => (Code::BadArg, error.to_string()),
         Error::DeadlinePassed { .. } => (Code::BadTtl, error.to_string()),
         Error::IndexFull { .. } => (Code::NoSpace, error.to_string()),
-        Error::NoSpace { .. } => {
-            (Code::NoSpace, "the disk is full; free some space, and writing resumes by itself".to_owned())
+        Error::NoSpace { shortage, .. } => {
+            let remedy = shortage.remedy();
+            (Code::NoSpace, format!("{shortage} for the log; {remedy}, and writing resumes by itself"))
         }
         Error::Damaged { .. } => {
             (Code::Damaged, "the stored bytes fail their checksum; see the server's log".to_owned())

@@ -31,6 +31,7 @@ struct Object {
     /// Syncs that took less than 2^i microseconds, and at least half of that, by i.
     sync_micros_log2: Vec<u64>,
     failed: bool,
+    short_of_space: bool,
 }
 
 /// The JSON after `OK`.
@@ -47,6 +48,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         syncs,
         sync_micros_log2,
         failed,
+        short_of_space,
     } = shared.store.stats();
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &shared.counters;
@@ -71,6 +73,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         syncs,
         sync_micros_log2: sync_micros_log2.to_vec(),
         failed,
+        short_of_space,
     };
     // Numbers and fixed texts: there is nothing in it that could fail to be written.
     serde_json::to_vec(&object).unwrap_or_default()

@@ -53,6 +53,10 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_SEGMENT_BYTES", hide_env_values = true, value_name = "BYTES")]
     pub(super) segment_bytes: Option<u64>,
 
+    /// Disk space kept so that deletes go on when the disk is full, in bytes; 0 keeps none [default: 8388608]
+    #[arg(long, env = "LARDER_RESERVE_BYTES", hide_env_values = true, value_name = "BYTES")]
+    pub(super) reserve_bytes: Option<u64>,
+
     /// How much of the newest log is kept for watchers to resume from, in bytes [default: 67108864]
     #[arg(long, env = "LARDER_FEED_RETENTION", hide_env_values = true, value_name = "BYTES")]
     pub(super) feed_retention: Option<u64>,
@@ -94,6 +98,7 @@ impl Settings {
             durability: self.durability.or(other.durability),
             sync_interval: self.sync_interval.or(other.sync_interval),
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
+            reserve_bytes: self.reserve_bytes.or(other.reserve_bytes),
             feed_retention: self.feed_retention.or(other.feed_retention),
             max_connections: self.max_connections.or(other.max_connections),
             shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),

@@ -13,6 +13,7 @@ use super::arguments::{Arguments, Level, Settings};
 const MIB: u64 = 1024 * 1024;
 const SEGMENT_BYTES_MIN: u64 = MIB;
 const SEGMENT_BYTES_MAX: u64 = 2048 * MIB;
+const RESERVE_BYTES_MAX: u64 = 2048 * MIB;
 const CONNECTIONS_MAX: u32 = 1_000_000;
 const THREADS_MAX: u16 = 1_024;
 
@@ -25,6 +26,7 @@ pub(super) struct Config {
     pub(super) durability: Durability,
     pub(super) sync_interval: Duration,
     pub(super) segment_bytes: u64,
+    pub(super) reserve_bytes: u64,
     pub(super) feed_retention_bytes: u64,
     pub(super) connections_max: u32,
     pub(super) shutdown_timeout: Duration,
@@ -58,6 +60,8 @@ impl Config {
     fn from_settings(settings: Settings) -> Result<Config, ConfigError> {
         let segment_bytes = settings.segment_bytes.unwrap_or(256 * MIB);
         in_range("segment-bytes", segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
+        let reserve_bytes = settings.reserve_bytes.unwrap_or(8 * MIB);
+        in_range("reserve-bytes", reserve_bytes, 0, RESERVE_BYTES_MAX)?;
         let connections_max = settings.max_connections.unwrap_or(10_000);
         in_range("max-connections", connections_max.into(), 1, CONNECTIONS_MAX.into())?;
         if let Some(threads) = settings.threads {
@@ -73,6 +77,7 @@ impl Config {
             },
             sync_interval: settings.sync_interval.map_or(Duration::from_secs(1), |interval| interval.0),
             segment_bytes,
+            reserve_bytes,
             feed_retention_bytes: settings.feed_retention.unwrap_or(64 * MIB),
             connections_max,
             shutdown_timeout: settings
@@ -110,7 +115,7 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:5273");
         assert_eq!(config.durability, Durability::Durable);
         assert_eq!((config.segment_bytes, config.feed_retention_bytes), (268_435_456, 67_108_864));
-        assert_eq!(config.connections_max, 10_000);
+        assert_eq!((config.reserve_bytes, config.connections_max), (8_388_608, 10_000));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_engine::{Error, OpenReport, Options, Store};
+use larder_engine::{Error, Options, Store};
 use larder_protocol::Limits;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -48,6 +48,7 @@ fn advice(error: &Error) -> &'static str {
             "; check that this user may read and write there, or choose another directory with --data"
         }
         Error::InUse { .. } | Error::NotAStore { .. } => " with --data",
+        Error::Denied { .. } => ", or choose another directory with --data",
         _ => "",
     }
 }
@@ -62,7 +63,7 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
     };
     let address = listener.local_addr().map_err(RunError::Runtime)?;
     let store = open(config)?;
-    announce(address, &config.data, store.report());
+    announce(address, &config.data, &store);
     let shared = Shared::new(store, Limits::DEFAULT, config.durability, config.connections_max);
     let outcome = runtime.block_on(serve(listener, Arc::new(shared), stop, config.shutdown_timeout));
     // What is left are connections whose time is over.
@@ -83,15 +84,19 @@ fn open(config: &Config) -> Result<Store, RunError> {
         .durability(config.durability)
         .sync_interval(config.sync_interval)
         .segment_bytes(config.segment_bytes)
+        .reserve_bytes(config.reserve_bytes)
         .feed_retention_bytes(config.feed_retention_bytes);
     options.open(&config.data).map_err(|source| match source {
-        Error::InUse { .. } | Error::NotAStore { .. } | Error::Missing { .. } => RunError::Open { source },
+        Error::InUse { .. } | Error::NotAStore { .. } | Error::Missing { .. } | Error::Denied { .. } => {
+            RunError::Open { source }
+        }
         _ => RunError::OpenIn { data: config.data.clone(), source },
     })
 }
 
 /// Says on standard output that the server is ready; anything noteworthy about the store goes to the log.
-fn announce(address: SocketAddr, data: &Path, report: &OpenReport) {
+fn announce(address: SocketAddr, data: &Path, store: &Store) {
+    let report = store.report();
     let entries = if report.entries == 1 { "entry" } else { "entries" };
     let line = format!(
         "larder {} listening on {address} (line protocol), data in {}, {} {entries} recovered in {} ms\n",
@@ -110,6 +115,9 @@ fn announce(address: SocketAddr, data: &Path, report: &OpenReport) {
     }
     for file in &report.set_aside {
         warn!("{file} is no part of the store, and was set aside");
+    }
+    if store.stats().short_of_space {
+        warn!("there is no room for the log to grow: nothing can be set until there is");
     }
 }
 
@@ -144,15 +152,23 @@ async fn close(store: Store, deadline: Instant) -> Result<(), RunError> {
     }
 }
 
-/// The signals that stop the server.
+/// The signals that stop the server; and one that must not.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    /// Comes when a file would get longer than the process may make it (`ulimit -f`), and would end the process, unless
+    /// it is caught. Caught, the engine sees an error instead, and tells it.
+    _file_size: Signal,
 }
 
 impl Stop {
     fn new() -> io::Result<Stop> {
-        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let file_size = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(file_size)?,
+        })
     }
 
     /// Waits for one of them, and names it.

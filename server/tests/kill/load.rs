@@ -22,6 +22,9 @@ pub(crate) fn write(
         }
         for key in keys {
             let Some(reply) = client.next_line() else { return };
+            if is_end_of_log(&reply) {
+                return;
+            }
             let key = &mut writer.keys[key];
             let mut operation = key.in_flight.remove(0);
             if reply == "NIL" {
@@ -58,6 +61,11 @@ fn batch(writer: &mut Writer, random: &mut Random) -> (String, Vec<usize>) {
         writer.keys[key].in_flight.push(Operation { number, delete, version: None });
     }
     (requests, keys)
+}
+
+/// Whether the disk has gone before the server has: this write and all later ones may have happened or not.
+fn is_end_of_log(reply: &str) -> bool {
+    ["ERR INDOUBT ", "ERR FAILED ", "ERR INTERNAL "].iter().any(|end| reply.starts_with(end))
 }
 
 fn version_of(reply: &str) -> u64 {
