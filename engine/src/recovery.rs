@@ -198,9 +198,7 @@ impl<'d> Recovery<'d> {
                 continue;
             }
             let failed = |error| Error::io(format!("set {name} aside"), error);
-            if self.manifest.retired.contains(&id) {
-                self.disk.remove(name).map_err(failed)?;
-            } else if self.was_never_used(id) {
+            if self.manifest.retired.contains(&id) || self.was_never_used(id) {
                 self.disk.remove(name).map_err(failed)?;
             } else {
                 self.disk.rename(name, &format!("{name}.orphan")).map_err(failed)?;

@@ -37,10 +37,9 @@ impl Reserve {
     pub(crate) fn fill(&self, disk: &dyn Disk) -> io::Result<()> {
         let mut whole = self.lock();
         if !*whole {
-            if self.bytes == 0 {
-                remove(disk)?
-            } else {
-                self.allocate(disk)?
+            match self.bytes {
+                0 => remove(disk)?,
+                _ => self.allocate(disk)?,
             }
             *whole = true;
         }
