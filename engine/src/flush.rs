@@ -78,7 +78,7 @@ impl Inner {
     /// Syncs the log up to everything that is pending now, so that `sequence` is durable; waits if another thread is
     /// at it.
     pub(crate) fn sync_until(&self, sequence: u64) {
-        if self.progress.durability() == Durability::Buffered {
+        if self.progress.durability() == Durability::Buffered && self.progress.durable() < sequence {
             // Who waits for no more than this is not to wait for the sync.
             self.flush();
         }

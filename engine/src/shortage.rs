@@ -43,7 +43,9 @@ impl Shortage {
         match self {
             Shortage::Space => "free some",
             Shortage::Quota => "free some, or have it raised",
-            Shortage::FileSize => "raise that limit (ulimit -f), or choose smaller segments",
+            Shortage::FileSize => {
+                "raise that limit (ulimit -f), or choose smaller segments and a smaller reserve"
+            }
             Shortage::Descriptors => "raise the limit on open files (ulimit -n)",
         }
     }
@@ -54,7 +56,7 @@ impl Display for Shortage {
         formatter.write_str(match self {
             Shortage::Space => "no space or no inodes left",
             Shortage::Quota => "the quota is used up",
-            Shortage::FileSize => "the limit on the size of files allows no further segment",
+            Shortage::FileSize => "the limit on the size of files is too low",
             Shortage::Descriptors => "no file descriptor is left",
         })
     }

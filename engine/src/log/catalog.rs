@@ -169,7 +169,12 @@ impl Catalog {
     }
 
     fn create_for(&self, need: Need, needed: u64, clock: &CarriedClock) -> Result<Spare> {
-        let regular = self.create_for_puts(self.segment_bytes.max(needed), clock);
+        let bytes = self.segment_bytes.max(needed);
+        let regular = if self.is_hopeless(bytes) {
+            Err(Error::NoSpace { location: self.disk.location(), shortage: Shortage::Space })
+        } else {
+            self.create_for_puts(bytes, clock)
+        };
         if need == Need::Puts || !matches!(regular, Err(Error::NoSpace { .. })) {
             return regular;
         }
@@ -177,6 +182,12 @@ impl Catalog {
         let capacity = share.min(self.segment_bytes).max(needed);
         let small = self.with_reserve(capacity, || self.create(capacity, clock))?;
         Ok(Spare { reserved: true, ..small })
+    }
+
+    /// Whether the disk says that it still has less than `bytes`. Then a write need not try, while everybody waits for
+    /// it. Upkeep does, whatever the disk says.
+    fn is_hopeless(&self, bytes: u64) -> bool {
+        self.is_short() && self.disk.free_bytes().is_ok_and(|free| free < bytes)
     }
 
     fn create_for_puts(&self, capacity: u64, clock: &CarriedClock) -> Result<Spare> {

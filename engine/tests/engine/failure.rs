@@ -219,6 +219,23 @@ fn a_read_that_fails_is_told_and_the_next_one_succeeds() {
     }
 }
 
+/// Another process may be faster between two opens of this one.
+#[test]
+fn a_lock_that_somebody_else_has_taken() {
+    let disk = SimDisk::new(1);
+    let mut run = Run::new(&disk, Durable);
+    run.all(&[put("a", 10)]).unwrap();
+    run.close().unwrap();
+    let thief = disk.take_lock();
+    let before = disk.op_count();
+    let error = run.open().unwrap_err();
+    assert!(matches!(error, Error::InUse { .. }), "{error}");
+    assert_eq!(disk.op_count(), before, "nothing is touched");
+    drop(thief);
+    run.open().unwrap();
+    assert_eq!(run.state(run.history.last(), "opened again"), run.history.last());
+}
+
 /// If nobody knows which manifest is in force, the log could go on until its segment is full. It stops at once instead,
 /// and says so.
 #[test]
