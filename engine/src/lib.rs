@@ -69,7 +69,7 @@ pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use index::Key;
 pub use options::{Durability, Limits, Options};
-pub use report::{OpenReport, SYNC_BUCKETS, Stats};
+pub use report::{OpenProgress, OpenReport, SYNC_BUCKETS, Stats};
 pub use state::{Found, NamespacePage, NamespaceScan, Page, Scan, Values};
 pub use store::Store;
 pub use view::View;

@@ -4,7 +4,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Result};
 use crate::log::format::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::report::OpenProgress;
 use crate::store::Store;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +58,7 @@ impl Limits {
 }
 
 /// How a store is opened.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) sync_interval: Duration,
@@ -68,6 +70,28 @@ pub struct Options {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) create: bool,
     pub(crate) background: bool,
+    pub(crate) on_progress: Option<Arc<OnProgress>>,
+}
+
+/// What is called as an open gets on.
+pub(crate) type OnProgress = dyn Fn(OpenProgress) + Send + Sync;
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("durability", &self.durability)
+            .field("sync_interval", &self.sync_interval)
+            .field("segment_bytes", &self.segment_bytes)
+            .field("feed_retention_bytes", &self.feed_retention_bytes)
+            .field("pending_bytes_max", &self.pending_bytes_max)
+            .field("max_index_bytes", &self.max_index_bytes)
+            .field("limits", &self.limits)
+            .field("clock", &self.clock)
+            .field("create", &self.create)
+            .field("background", &self.background)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -83,6 +107,7 @@ impl Default for Options {
             clock: Arc::new(SystemClock),
             create: true,
             background: true,
+            on_progress: None,
         }
     }
 }
@@ -152,6 +177,12 @@ impl Options {
     /// to be waited for with [`Pending::wait`](crate::Pending::wait), which then does the work itself. Default true.
     pub fn background(mut self, background: bool) -> Options {
         self.background = background;
+        self
+    }
+
+    /// Has `tell` called as the open gets on, after each segment of the log, by any of the threads that load them.
+    pub fn on_progress(mut self, tell: impl Fn(OpenProgress) + Send + Sync + 'static) -> Options {
+        self.on_progress = Some(Arc::new(tell));
         self
     }
 

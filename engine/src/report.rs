@@ -24,6 +24,15 @@ pub struct OpenReport {
     pub duration: Duration,
 }
 
+/// How far an open has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenProgress {
+    /// Bytes of sealed log that were loaded.
+    pub bytes_done: u64,
+    /// Bytes of sealed log that there are.
+    pub bytes_total: u64,
+}
+
 /// Figures about a store at work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {

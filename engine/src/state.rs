@@ -203,7 +203,7 @@ impl Glance {
     }
 
     /// The slot of a live entry.
-    pub(crate) fn slot<'s>(&mut self, state: &'s State, at: Address<'_>) -> Option<&'s Slot> {
+    pub(crate) fn slot(&mut self, state: &State, at: Address<'_>) -> Option<Slot> {
         match state.index.get(at) {
             Some(slot) => {
                 self.depends_on(slot.sequence);
@@ -220,12 +220,12 @@ impl Glance {
         self.slot(state, at).map(|slot| self.found(state, slot))
     }
 
-    pub(crate) fn found(&mut self, state: &State, slot: &Slot) -> Found {
-        let memory = state.unwritten(slot).map(|record| {
+    pub(crate) fn found(&mut self, state: &State, slot: Slot) -> Found {
+        let memory = state.unwritten(&slot).map(|record| {
             let copy = self.copies.entry(slot.sequence).or_insert_with(|| Arc::from(record));
             Arc::clone(copy)
         });
-        Found::new(*slot, memory)
+        Found::new(slot, memory)
     }
 
     pub(crate) fn count(&mut self, state: &State, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
@@ -238,7 +238,7 @@ impl Glance {
         let count = if prefix.is_empty() && !namespace.is_timed() {
             namespace.len()
         } else {
-            let alive = |(_, slot): &(&Key, &Slot)| !is_expired(slot.deadline, self.now_ms);
+            let alive = |(_, slot): &(&Key, Slot)| !is_expired(slot.deadline, self.now_ms);
             index.range(namespace, prefix, None, false).filter(alive).count()
         };
         count as u64
@@ -258,12 +258,12 @@ impl Glance {
     fn page<'s>(
         &mut self,
         state: &State,
-        range: impl Iterator<Item = (&'s Key, &'s Slot)>,
+        range: impl Iterator<Item = (&'s Key, Slot)>,
         limit: usize,
     ) -> Page {
         let now_ms = self.now_ms;
         let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, now_ms));
-        let found = |(key, slot): (&Key, &Slot)| (key.clone(), self.found(state, slot));
+        let found = |(key, slot): (&Key, Slot)| (key.clone(), self.found(state, slot));
         let items = live.by_ref().take(limit).map(found).collect();
         Page { items, more: live.next().is_some() }
     }
@@ -296,7 +296,7 @@ impl State {
         let State { index, tail, .. } = self;
         tail.roll_back(acknowledged, |encoded, previous| {
             if let Some(at) = Record::trusted(encoded).and_then(|record| record.address()) {
-                index.replace(at, previous, 0);
+                index.restore(at, previous);
             }
         });
         self.next_sequence = acknowledged + 1;

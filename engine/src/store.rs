@@ -8,6 +8,7 @@ use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
 use crate::flush::Written;
 use crate::log::catalog::Catalog;
+use crate::log::segment::file_name;
 use crate::options::{Durability, Limits, Options};
 use crate::recovery;
 use crate::report::{OpenReport, Stats, SyncTimes};
@@ -16,9 +17,11 @@ use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
@@ -47,7 +50,12 @@ pub(crate) struct Inner {
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     /// Held while segments are sealed: the order matters.
     sealing: Mutex<()>,
+    /// Sealed segments that have no hint file yet.
+    unhinted: Mutex<Vec<u32>>,
 }
+
+/// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
+const OPEN_THREADS_MAX: usize = 8;
 
 impl Store {
     /// Opens the store in `directory` with the default [`Options`], creating it if there is none.
@@ -64,7 +72,10 @@ impl Store {
             std::io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
             _ => Error::io(format!("lock the directory {}", disk.location()), error),
         })?;
-        let recovered = recovery::recover(&disk, options.create)?;
+        // Without threads of its own a store is deterministic, opening included.
+        let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
+        let threads = if options.background { parallelism() } else { 1 };
+        let recovered = recovery::recover(&disk, options.create, threads, options.on_progress.as_deref())?;
         let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
         let manifest = recovered.manifest;
         let (sequence, ceiling) = (manifest.sequence, manifest.ceiling);
@@ -107,6 +118,7 @@ impl Store {
             report,
             lock: Mutex::new(Some(lock)),
             sealing: Mutex::new(()),
+            unhinted: Mutex::new(recovered.unhinted),
         });
         let threads = if options.background {
             Threads::start(&inner, options.sync_interval)
@@ -367,7 +379,28 @@ impl Inner {
             let Some(full) = first else { return Ok(()) };
             self.catalog.seal(&full.segment, &full.footer)?;
             self.state_mut().tail.drop_first_full();
+            self.unhinted().push(full.segment.id);
         }
+    }
+
+    fn unhinted(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.unhinted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the hint file of a sealed segment that has none. False if there was none to write.
+    ///
+    /// One that cannot be written is done without: the next open makes the hint anew.
+    pub(crate) fn write_hint(&self) -> bool {
+        let Some(id) = self.unhinted().pop() else { return false };
+        let segment = self.state().segments.get(&id).cloned();
+        if let (Some(segment), Some(sealed)) = (segment, self.catalog.sealed(id)) {
+            let name = file_name(id);
+            let hint = recovery::read_heads(&*segment.file, &name, &sealed);
+            if let Ok(hint) = hint {
+                self.catalog.write_hint(&hint, &sealed);
+            }
+        }
+        true
     }
 
     /// Ends the session. The threads have stopped.
@@ -391,12 +424,16 @@ impl Inner {
             return Err(self.failed_error());
         }
         self.seal_full()?;
-        let state = self.state();
+        let last = self.state().tail.finish();
         let mut empty = None;
-        match state.tail.finish() {
-            Some(last) => self.catalog.seal(&last.segment, &last.footer)?,
-            None => empty = Some(state.tail.segment().id),
+        match last {
+            Some(last) => {
+                self.catalog.seal(&last.segment, &last.footer)?;
+                self.unhinted().push(last.segment.id);
+            }
+            None => empty = Some(self.state().tail.segment().id),
         }
+        while self.write_hint() {}
         self.catalog.close(empty.as_slice(), sequence, self.clock.now_ms())
     }
 }

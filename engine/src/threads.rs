@@ -81,6 +81,10 @@ impl Signal {
         }
     }
 
+    fn is_stopping(&self) -> bool {
+        self.lock().stop
+    }
+
     fn stop(&self) {
         self.lock().stop = true;
         self.log.notify_all();
@@ -152,6 +156,7 @@ fn run_upkeep(inner: &Inner, sync_interval: Duration) {
     loop {
         // Failures here are met again, and told, where a write needs what is missing.
         let _ = upkeep(inner);
+        while !inner.signal.is_stopping() && inner.write_hint() {}
         if !inner.signal.wait_upkeep(Instant::now() + sync_interval) {
             return;
         }

@@ -12,6 +12,7 @@
 
 use super::format::{Salt, StoreId};
 use super::header::{FOOTER_BYTES, Footer, HEADER_BYTES, SegmentHeader, SegmentKind};
+use super::hint::{self, Hint};
 use super::manifest::{Manifest, Sealed};
 use super::segment::{Segment, file_name};
 use crate::clock::CarriedClock;
@@ -198,9 +199,22 @@ impl Catalog {
     pub(crate) fn remove(&self, segments: &[u32]) {
         for id in segments {
             let _ = self.disk.remove(&file_name(*id));
+            let _ = self.disk.remove(&hint::file_name(*id));
         }
         if !segments.is_empty() {
             let _ = self.disk.sync_dir();
+        }
+    }
+
+    /// A sealed segment, as the manifest knows it.
+    pub(crate) fn sealed(&self, id: u32) -> Option<Sealed> {
+        lock(&self.manifest).manifest.sealed.iter().find(|sealed| sealed.segment == id).copied()
+    }
+
+    /// Writes the hint file of a sealed segment, if that succeeds.
+    pub(crate) fn write_hint(&self, hint: &Hint, sealed: &Sealed) {
+        if hint.write(&*self.disk, sealed).is_err() {
+            let _ = self.disk.remove(&hint::file_name(sealed.segment));
         }
     }
 

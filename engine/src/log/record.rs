@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn to_byte(self) -> u8 {
+    pub(super) fn to_byte(self) -> u8 {
         match self {
             Kind::Put => 1,
             Kind::Delete => 2,
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    fn from_byte(byte: u8) -> Option<Kind> {
+    pub(super) fn from_byte(byte: u8) -> Option<Kind> {
         match byte {
             1 => Some(Kind::Put),
             2 => Some(Kind::Delete),

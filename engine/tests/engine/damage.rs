@@ -394,7 +394,7 @@ fn files_that_nobody_names_are_set_aside_or_removed() {
     let sealed = manifest.sealed.iter().copied().filter(|sealed| sealed.segment != 1).collect();
     disk.write_file(MANIFEST, &Manifest { sealed, ..manifest }.encode());
     // Segment 4 would be the next one. A file that is no segment is none of the engine's business.
-    for name in ["MANIFEST.new", "notes.txt", "0000000009.seg", "0000000004.seg"] {
+    for name in ["MANIFEST.new", "notes.txt", "0000000009.seg", "0000000004.seg", "0000000001.hint"] {
         disk.write_file(name, b"whatever");
     }
     let store = open(&disk, Durable, &run.clock).unwrap();
@@ -406,6 +406,7 @@ fn files_that_nobody_names_are_set_aside_or_removed() {
         names,
         [
             "0000000001.seg.orphan",
+            "0000000002.hint",
             "0000000002.seg",
             "0000000003.seg",
             "0000000004.seg",

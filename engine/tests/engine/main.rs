@@ -5,6 +5,7 @@
 mod crash;
 mod damage;
 mod failure;
+mod hints;
 mod model;
 mod support;
 mod waiting;
