@@ -1,7 +1,8 @@
 //! The log on disk: records in frames in segments, and the manifest that names the segments.
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
-//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, and `catalog` the keeper of them all.
+//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `writer` makes compacted ones, and
+//! `catalog` is the keeper of them all.
 
 pub(crate) mod catalog;
 pub mod format;
@@ -10,3 +11,4 @@ pub mod header;
 pub mod manifest;
 pub mod record;
 pub(crate) mod segment;
+pub(crate) mod writer;
