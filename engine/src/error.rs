@@ -162,6 +162,17 @@ impl Error {
         Error::Io { what: what.into(), source: Arc::new(source) }
     }
 
+    /// A write that failed. A full disk is a state of its own: it shows at preallocation, before any byte of a frame is
+    /// written, and passes by itself.
+    pub(crate) fn writing(location: &str, what: &str, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Error::NoSpace { location: location.to_owned() }
+            }
+            _ => Error::io(what, source),
+        }
+    }
+
     pub(crate) fn damaged(file: impl Into<String>, offset: u64, what: &'static str) -> Error {
         Error::Damaged { file: file.into(), offset, what }
     }

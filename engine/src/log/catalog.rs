@@ -16,7 +16,7 @@ use super::hint::{self, Hint};
 use super::manifest::{Manifest, Sealed};
 use super::segment::{Segment, file_name};
 use crate::clock::CarriedClock;
-use crate::disk::{Disk, write_all_at};
+use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{Error, Result};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,7 +44,7 @@ struct Kept {
 #[derive(Debug)]
 struct Spare {
     id: u32,
-    file: Arc<dyn crate::disk::DiskFile>,
+    file: Arc<dyn DiskFile>,
     capacity: u64,
 }
 
@@ -122,13 +122,7 @@ impl Catalog {
         Ok(Spare { id, file: created?, capacity })
     }
 
-    fn create_file(
-        &self,
-        name: &str,
-        id: u32,
-        capacity: u64,
-        created_at: u64,
-    ) -> Result<Arc<dyn crate::disk::DiskFile>> {
+    fn create_file(&self, name: &str, id: u32, capacity: u64, created_at: u64) -> Result<Arc<dyn DiskFile>> {
         let header = SegmentHeader { store: self.store, segment: id, kind: SegmentKind::Log, created_at };
         let file = self.disk.create(name).map_err(|error| self.space_error("create", error))?;
         file.allocate(capacity).map_err(|error| self.space_error("allocate", error))?;
@@ -230,14 +224,9 @@ impl Catalog {
         Ok(())
     }
 
-    /// A full disk is a state of its own: it shows before any byte of a frame is written, and passes by itself.
     fn space_error(&self, what: &str, error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::NoSpace { location: self.disk.location() }
-            }
-            _ => Error::io(format!("{what} a segment in {}", self.disk.location()), error),
-        }
+        let location = self.disk.location();
+        Error::writing(&location, &format!("{what} a segment in {location}"), error)
     }
 }
 
@@ -253,9 +242,14 @@ pub(crate) const HEADER_LENGTH: u32 = HEADER_BYTES as u32;
 
 /// Cuts the file off behind its footer, and syncs it.
 pub(crate) fn seal_file(segment: &Segment, footer: &Footer) -> io::Result<()> {
-    segment.file.set_len(footer.end)?;
-    write_all_at(&*segment.file, &footer.encode(segment.salt), footer.end)?;
-    segment.file.sync()
+    cut_and_seal(&*segment.file, segment.salt, footer)
+}
+
+/// As [`seal_file`], of a file that is no [`Segment`] yet.
+pub(super) fn cut_and_seal(file: &dyn DiskFile, salt: Salt, footer: &Footer) -> io::Result<()> {
+    file.set_len(footer.end)?;
+    write_all_at(file, &footer.encode(salt), footer.end)?;
+    file.sync()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

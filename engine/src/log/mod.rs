@@ -1,8 +1,8 @@
 //! The log on disk: records in frames in segments, and the manifest that names the segments.
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
-//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `hint` the digest of a sealed one, and `catalog`
-//! the keeper of them all.
+//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `hint` the digest of a sealed one,
+//! `writer` writes a compacted one, and `catalog` the keeper of them all.
 
 pub(crate) mod catalog;
 pub(crate) mod content;
@@ -13,3 +13,4 @@ pub(crate) mod hint;
 pub mod manifest;
 pub mod record;
 pub(crate) mod segment;
+pub(crate) mod writer;
