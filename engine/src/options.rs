@@ -1,6 +1,7 @@
 //! How a store is opened, with every limit, its unit and its default.
 
 use crate::clock::{Clock, SystemClock};
+use crate::compaction::Compaction;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Result};
 use crate::log::format::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
@@ -67,6 +68,7 @@ pub struct Options {
     pub(crate) pending_bytes_max: u64,
     pub(crate) max_index_bytes: u64,
     pub(crate) limits: Limits,
+    pub(crate) compaction: Compaction,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) create: bool,
     pub(crate) background: bool,
@@ -87,6 +89,7 @@ impl fmt::Debug for Options {
             .field("pending_bytes_max", &self.pending_bytes_max)
             .field("max_index_bytes", &self.max_index_bytes)
             .field("limits", &self.limits)
+            .field("compaction", &self.compaction)
             .field("clock", &self.clock)
             .field("create", &self.create)
             .field("background", &self.background)
@@ -104,6 +107,7 @@ impl Default for Options {
             pending_bytes_max: 32 << 20,
             max_index_bytes: u64::MAX,
             limits: Limits::default(),
+            compaction: Compaction::default(),
             clock: Arc::new(SystemClock),
             create: true,
             background: true,
@@ -130,7 +134,7 @@ impl Options {
         self
     }
 
-    /// Size of a segment of the log, in bytes: 1 MiB to 2 GiB, default 256 MiB. A frame that does not fit gets a
+    /// Size of a segment of the log, in bytes: 4 KiB to 2 GiB, default 256 MiB. A frame that does not fit gets a
     /// larger segment of its own.
     pub fn segment_bytes(mut self, bytes: u64) -> Options {
         self.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
@@ -158,6 +162,12 @@ impl Options {
     /// Limits on what is stored.
     pub fn limits(mut self, limits: Limits) -> Options {
         self.limits = limits.clamped();
+        self
+    }
+
+    /// When the log is compacted, and how fast.
+    pub fn compaction(mut self, compaction: Compaction) -> Options {
+        self.compaction = compaction.clamped();
         self
     }
 

@@ -26,7 +26,7 @@
 
 use crate::disk::{Disk, DiskFile, read_exact_at, write_all_at};
 use crate::error::{Error, Result};
-use crate::index::{self, Index};
+use crate::index::{self, Index, Tagger};
 use crate::log::catalog::seal_file;
 use crate::log::content::Content;
 use crate::log::format::{FRAME_BYTES_SOFT, Salt, StoreId, VERSION_BLOCK};
@@ -34,6 +34,7 @@ use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
 use crate::log::hint::{self, Hint};
 use crate::log::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
+use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
 use crate::report::{OpenProgress, OpenReport};
 use crate::tail::absorb;
@@ -316,7 +317,7 @@ impl<'d> Recovery<'d> {
         let has_hint_file = from_file.is_some();
         let hint = match from_file {
             Some(hint) => hint,
-            None => read_heads(&*file, &name, sealed)?,
+            None => scan::hint(&*file, sealed)?,
         };
         let end = u32::try_from(sealed.end).unwrap_or(u32::MAX);
         let segment = Segment::new(sealed.segment, salt, file, end, end)?;
@@ -472,7 +473,7 @@ impl<'d> Recovery<'d> {
         }
         manifest.clean = false;
         manifest.ceiling = manifest.sequence + VERSION_BLOCK;
-        let index = index::load(&self.hints, threads);
+        let index = index::load(&self.hints, threads, Tagger::new());
         self.report.entries = index.entries();
         Recovered {
             index,
@@ -483,30 +484,6 @@ impl<'d> Recovery<'d> {
             report: self.report,
         }
     }
-}
-
-/// Makes the hint of a sealed segment from the segment itself, and verifies all of it but the values.
-pub(crate) fn read_heads(file: &dyn DiskFile, name: &str, sealed: &Sealed) -> Result<Hint> {
-    let content = Content::read(file, name, sealed.end)?;
-    let bytes = content.bytes();
-    let mut hint = Hint::new(sealed.segment);
-    let mut at = HEADER_BYTES;
-    while at < bytes.len() {
-        let position = length_u32(at);
-        let frame = Frame::decode(&bytes[at..], sealed.salt(), position, sealed.kind, Verify::Heads)
-            .map_err(|error| frame_damage(name, position, error))?;
-        for (position, record) in frame.records(sealed.salt(), Verify::Heads).flatten() {
-            if record.sequence > sealed.highest_sequence {
-                return Err(Error::damaged(name, position.into(), "a record is newer than its segment"));
-            }
-            hint.push(&record, position);
-        }
-        at += frame.header.frame_bytes();
-    }
-    if hint.records != sealed.records {
-        return Err(Error::damaged(name, sealed.end, "the footer counts other records than there are"));
-    }
-    Ok(hint)
 }
 
 /// Writes what is in a file once more, from `start` to `end`.
@@ -528,11 +505,6 @@ fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
 
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
-}
-
-fn frame_damage(name: &str, position: u32, error: FrameError) -> Error {
-    let offset = if let FrameError::Record(_, at) = error { at } else { position };
-    Error::damaged(name, offset.into(), error.describe())
 }
 
 /// Positions in a segment fit 32 bits.

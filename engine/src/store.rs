@@ -3,15 +3,17 @@
 use crate::address::{Address, Tenant};
 use crate::clock::CarriedClock;
 use crate::commit::{Admission, Mark, Pending, Progress};
+use crate::compaction::{Compaction, Compactor};
 use crate::disk::{Disk, DiskLock};
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
 use crate::flush::Written;
 use crate::log::catalog::Catalog;
-use crate::log::segment::file_name;
+use crate::log::scan;
+use crate::log::segment::Segment;
 use crate::options::{Durability, Limits, Options};
 use crate::recovery;
-use crate::report::{OpenReport, Stats, SyncTimes};
+use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, SyncTimes};
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
@@ -52,6 +54,9 @@ pub(crate) struct Inner {
     sealing: Mutex<()>,
     /// Sealed segments that have no hint file yet.
     unhinted: Mutex<Vec<u32>>,
+    pub(crate) compaction: Compaction,
+    pub(crate) compactor: Compactor,
+    pub(crate) feed_retention_bytes: u64,
 }
 
 /// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
@@ -119,9 +124,12 @@ impl Store {
             lock: Mutex::new(Some(lock)),
             sealing: Mutex::new(()),
             unhinted: Mutex::new(recovered.unhinted),
+            compaction: options.compaction,
+            compactor: Compactor::default(),
+            feed_retention_bytes: options.feed_retention_bytes,
         });
         let threads = if options.background {
-            Threads::start(&inner, options.sync_interval)
+            Threads::start(&inner, options.sync_interval, options.compaction.background)
                 .map_err(|error| Error::io("start the store's threads", error))?
         } else {
             Threads::none(&inner)
@@ -267,6 +275,18 @@ impl Store {
         }
     }
 
+    /// Compacts now all that has anything dead in it: overwritten, deleted and expired values, and tombstones that cover
+    /// nothing any more. What the change feed retains is left alone, see [`Options::feed_retention_bytes`]; with a
+    /// retention of 0 the segment in use is ended for it. Reads and writes go on meanwhile.
+    ///
+    /// A damaged segment is left as it is; the report names it.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] or [`Error::Io`]: what was done by then stays done; [`Error::Failed`], [`Error::Closed`].
+    pub fn compact(&self) -> Result<CompactionReport> {
+        self.inner.compact_all()
+    }
+
     /// What opening the store found and did.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report
@@ -280,7 +300,11 @@ impl Store {
         Stats {
             entries: state.index.entries(),
             index_bytes: state.index.bytes(),
-            segments: state.segments.len(),
+            tombstones: state.index.tombstones(),
+            tombstone_bytes: state.index.tombstone_bytes(),
+            segments: state.segments.values().map(|segment| segment_stats(&state, segment)).collect(),
+            pinned_bytes: inner.compactor.pinned_bytes(),
+            compaction: inner.compactor.total(),
             log_bytes: state.segments.values().map(|segment| u64::from(segment.written())).sum(),
             pending_bytes: inner.pending_bytes(),
             sequence: state.next_sequence - 1,
@@ -309,6 +333,16 @@ impl Store {
             Err(Error::Failed { .. }) => look().wait(),
             result => result,
         }
+    }
+}
+
+fn segment_stats(state: &State, segment: &Segment) -> SegmentStats {
+    let usage = state.index.usage(segment.id);
+    SegmentStats {
+        segment: segment.id,
+        bytes: usage.record_bytes,
+        live_bytes: usage.live_bytes,
+        dead_bytes: usage.dead_bytes(),
     }
 }
 
@@ -380,10 +414,48 @@ impl Inner {
             self.catalog.seal(&full.segment, &full.footer)?;
             self.state_mut().tail.drop_first_full();
             self.unhinted().push(full.segment.id);
+            self.signal.wake_compaction();
         }
     }
 
-    fn unhinted(&self) -> MutexGuard<'_, Vec<u32>> {
+    /// Has the log go on in a new segment, unless the one in use is empty.
+    pub(crate) fn rotate(&self) -> Result<()> {
+        self.catalog.prepare(&self.clock)?;
+        let mut state = self.state_mut();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let (durable, now_ms) = (self.progress.durable(), self.clock.now_ms());
+        state.tail.close_frame(durable, now_ms, Vec::new());
+        if !state.tail.is_segment_empty() {
+            let next = self.catalog.take(0, &self.clock)?;
+            state.rotate(next);
+        }
+        let sequence = state.next_sequence - 1;
+        drop(state);
+        self.sync_until(sequence);
+        self.seal_full()
+    }
+
+    /// Recounts from the disk all that the index keeps account of. Everything is sealed.
+    #[cfg(debug_assertions)]
+    fn recount(&self) {
+        let state = self.state();
+        let hints: Option<Vec<_>> = self
+            .catalog
+            .sealed_segments()
+            .iter()
+            .map(|sealed| scan::hint(&*state.segments.get(&sealed.segment)?.file, sealed).ok())
+            .collect();
+        // A segment that cannot be read counts as little as one that compaction could not let go of.
+        let whole = hints.filter(|hints| hints.len() + 1 >= state.segments.len());
+        if let Some(hints) = whole {
+            let recounted = crate::index::load(&hints, 1, state.index.tagger());
+            state.index.assert_same(&recounted);
+        }
+    }
+
+    pub(crate) fn unhinted(&self) -> MutexGuard<'_, Vec<u32>> {
         self.unhinted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -394,9 +466,7 @@ impl Inner {
         let Some(id) = self.unhinted().pop() else { return false };
         let segment = self.state().segments.get(&id).cloned();
         if let (Some(segment), Some(sealed)) = (segment, self.catalog.sealed(id)) {
-            let name = file_name(id);
-            let hint = recovery::read_heads(&*segment.file, &name, &sealed);
-            if let Ok(hint) = hint {
+            if let Ok(hint) = scan::hint(&*segment.file, &sealed) {
                 self.catalog.write_hint(&hint, &sealed);
             }
         }
@@ -411,7 +481,9 @@ impl Inner {
                 return Ok(());
             }
         }
+        let turn = self.compactor.pause();
         let ended = self.end_log();
+        drop(turn);
         self.progress.wake_all();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         ended
@@ -433,6 +505,8 @@ impl Inner {
             }
             None => empty = Some(self.state().tail.segment().id),
         }
+        #[cfg(debug_assertions)]
+        self.recount();
         while self.write_hint() {}
         self.catalog.close(empty.as_slice(), sequence, self.clock.now_ms())
     }

@@ -106,6 +106,11 @@ impl Tail {
         &self.segment
     }
 
+    /// Whether the segment holds no closed frame.
+    pub(crate) fn is_segment_empty(&self) -> bool {
+        self.summary.frames == 0
+    }
+
     /// Share of the segment that is used, from 0 to 1.
     pub(crate) fn is_past_half(&self) -> bool {
         self.summary.end * 2 > u64::from(self.segment.capacity)

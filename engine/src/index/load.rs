@@ -7,7 +7,7 @@
 
 use super::node::{CHUNK, Node, Slab};
 use super::tag::TABLES;
-use super::{ENTRY_BYTES, GRAVE_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombstone, Usage};
+use super::{ENTRY_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombstone, Usage};
 use crate::address::Tenant;
 use crate::log::hint::{Hint, HintRecord};
 use crate::log::record::Kind;
@@ -23,9 +23,8 @@ type Numbers = Vec<AtomicU32>;
 
 const NONE: u32 = u32::MAX;
 
-/// Builds the index, on so many threads.
-pub(crate) fn load(hints: &[Hint], threads: usize) -> Index {
-    let tagger = Tagger::new();
+/// Builds the index, on so many threads, with tags of `tagger`.
+pub(crate) fn load(hints: &[Hint], threads: usize, tagger: Tagger) -> Index {
     let threads = threads.clamp(1, TABLES);
     let none = |hint: &Hint| std::iter::repeat_with(|| AtomicU32::new(NONE)).take(hint.records as usize);
     let numbers: Vec<Numbers> = hints.iter().map(|hint| none(hint).collect()).collect();
@@ -107,6 +106,7 @@ impl Shard {
 
     /// Enters a record. Returns its node, if it is a put and the newest of its address so far.
     fn enter(&mut self, tag: Tag, record: &HintRecord<'_>, segment: u32) -> Option<u32> {
+        self.usage_of(segment).record_bytes += u64::from(record.length);
         let mut number = None;
         let mut older = 0;
         match self.find(tag) {
@@ -129,7 +129,6 @@ impl Shard {
                     return None;
                 }
                 older = found.older + 1;
-                self.usage_of(found.tombstone.segment).tombstone_bytes -= u64::from(found.tombstone.length);
             }
         }
         let length = record.length;
@@ -149,7 +148,6 @@ impl Shard {
         if let Some(number) = number {
             self.drop_node(tag, number);
         }
-        self.usage_of(segment).tombstone_bytes += u64::from(length);
         let tombstone = Tombstone { sequence: record.sequence, segment, length };
         self.graves.insert_unique(tag.hash, Grave { tag, tombstone, older }, |grave| grave.tag.hash);
         None
@@ -255,14 +253,11 @@ fn join(shards: Vec<Shard>, tagger: Tagger) -> Index {
         for (row, table) in shard.tables.into_iter().enumerate() {
             tables[row * count + shard.number] = table;
         }
-        for grave in shard.graves {
-            index.bytes += GRAVE_BYTES;
-            index.graves.insert_unique(grave.tag.hash, grave, |grave| grave.tag.hash);
-        }
+        shard.graves.into_iter().for_each(|grave| index.add_grave(grave));
         for (segment, usage) in shard.usage {
-            let sum = index.usage.entry(segment).or_default();
+            let sum = index.usage_mut(segment);
             sum.live_bytes += usage.live_bytes;
-            sum.tombstone_bytes += usage.tombstone_bytes;
+            sum.record_bytes += usage.record_bytes;
         }
     }
     let empty = || vec![Node::EMPTY; CHUNK].into_boxed_slice();
@@ -393,7 +388,7 @@ mod tests {
                 list.iter().for_each(|(position, record)| hint.push(record, *position));
                 hint
             }).collect();
-            let found = load(&hints, threads);
+            let found = load(&hints, threads, Tagger::new());
             for key in &keys {
                 for (tenant, namespace) in [(0, "n"), (0, "m"), (1, "n"), (1, "m")] {
                     let at = Address::new(Tenant(tenant), namespace, key).unwrap();

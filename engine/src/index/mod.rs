@@ -22,6 +22,7 @@ use crate::address::{Address, Tenant};
 use hashbrown::HashTable;
 use node::{Node, Slab};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use tag::TABLES;
 
@@ -67,11 +68,22 @@ pub(crate) enum Held {
     Gone(Tombstone, u32),
 }
 
-/// What of a segment is still of use, in bytes.
+/// Where compaction has put a copy of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Copied {
+    pub(crate) segment: u32,
+    pub(crate) position: u32,
+    pub(crate) length: u32,
+}
+
+/// What a segment holds, and what of it is still of use, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
+    /// Of all records, dead ones included.
+    pub(crate) record_bytes: u64,
     pub(crate) live_bytes: u64,
-    pub(crate) tombstone_bytes: u64,
+    /// Of tombstones that cover an older record.
+    pub(crate) covering_bytes: u64,
 }
 
 /// A tombstone in the index.
@@ -84,13 +96,13 @@ struct Grave {
 
 /// All entries, findable in two ways: by address through a hash table, which takes one or two cache misses where an
 /// ordered map of a million keys takes ten; and in the order of their keys, for listings.
-#[derive(Debug)]
 pub(crate) struct Index {
     tenants: BTreeMap<Tenant, BTreeMap<Box<str>, Namespace>>,
     nodes: Slab,
     /// Numbers of nodes by tag. Many small tables, so that growing one never takes long.
     tables: Box<[HashTable<u32>]>,
     graves: HashTable<Grave>,
+    tombstone_bytes: u64,
     /// By segment. One that is missing is of no use.
     usage: BTreeMap<u32, Usage>,
     tagger: Tagger,
@@ -108,6 +120,23 @@ const ENTRY_BYTES: u64 = ((size_of::<Key>() + size_of::<u32>()) * 10 / 7
 /// The same of a tombstone.
 const GRAVE_BYTES: u64 = ((size_of::<Grave>() + 1) * 3 / 2) as u64;
 
+impl fmt::Debug for Index {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut index = formatter.debug_struct("Index");
+        index
+            .field("entries", &self.entries())
+            .field("tombstones", &self.tombstones())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Usage {
+    /// Bytes that are of no use.
+    pub(crate) fn dead_bytes(&self) -> u64 {
+        self.record_bytes.saturating_sub(self.live_bytes + self.covering_bytes)
+    }
+}
+
 impl Default for Index {
     fn default() -> Index {
         Index {
@@ -115,6 +144,7 @@ impl Default for Index {
             nodes: Slab::default(),
             tables: std::iter::repeat_with(HashTable::new).take(TABLES).collect(),
             graves: HashTable::new(),
+            tombstone_bytes: 0,
             usage: BTreeMap::new(),
             tagger: Tagger::new(),
             emptied: 0,
@@ -132,6 +162,11 @@ impl Index {
     /// Number of tombstones.
     pub(crate) fn tombstones(&self) -> u64 {
         self.graves.len() as u64
+    }
+
+    /// Bytes of all tombstones.
+    pub(crate) fn tombstone_bytes(&self) -> u64 {
+        self.tombstone_bytes
     }
 
     /// What of each segment is still of use.
@@ -208,6 +243,7 @@ impl Index {
     /// Enters a put. Returns what it supersedes.
     pub(crate) fn put(&mut self, at: Address<'_>, slot: Slot) -> Held {
         let tag = self.tagger.tag(at);
+        self.usage_mut(slot.segment).record_bytes += u64::from(slot.length);
         let grave = self.take_grave(tag);
         let older = grave.map_or(0, |grave| grave.older + 1);
         match (self.set(at, tag, slot, older), grave) {
@@ -224,11 +260,13 @@ impl Index {
             debug_assert!(false, "only what is there is removed");
             return Held::Nothing;
         };
+        self.usage_mut(tombstone.segment).record_bytes += u64::from(tombstone.length);
         self.add_grave(Grave { tag, tombstone, older: older + 1 });
         Held::Live(slot, older)
     }
 
-    /// Takes the newest change to an address back: enters what it superseded.
+    /// Takes the newest change to an address back: enters what it superseded. The segments' accounts of what they hold are
+    /// not made good: this happens when the log has failed, and then nothing is compacted any more.
     pub(crate) fn restore(&mut self, at: Address<'_>, held: Held) {
         let tag = self.tagger.tag(at);
         self.take_grave(tag);
@@ -248,22 +286,28 @@ impl Index {
         }
     }
 
-    /// Notes that the record `sequence` of an address was copied to another place, if it is still the newest.
-    pub(crate) fn relocate(&mut self, tag: Tag, sequence: u64, segment: u32, position: u32) {
+    /// Notes that the record `sequence` of an address was copied to another place, which counts if it is still the
+    /// newest.
+    pub(crate) fn relocate(&mut self, tag: Tag, sequence: u64, copy: &Copied) {
+        let Copied { segment, position, length } = *copy;
+        self.usage_mut(segment).record_bytes += u64::from(length);
         if let Some(number) = self.number(tag) {
             let node = self.nodes.get_mut(number);
             let slot = node.slot();
             if slot.sequence == sequence {
+                debug_assert_eq!(slot.length, length, "a copy is as long as the record");
                 *node = Node::new(tag, &Slot { segment, position, ..slot }, node.older());
-                self.usage_mut(slot.segment).live_bytes -= u64::from(slot.length);
-                self.usage_mut(segment).live_bytes += u64::from(slot.length);
+                self.usage_mut(slot.segment).live_bytes -= u64::from(length);
+                self.usage_mut(segment).live_bytes += u64::from(length);
             }
         } else if let Some(grave) = self.graves.find_mut(tag.hash, |grave| grave.tag == tag) {
-            let Tombstone { segment: before, length, .. } = grave.tombstone;
+            let before = grave.tombstone.segment;
             if grave.tombstone.sequence == sequence {
                 grave.tombstone.segment = segment;
-                self.usage_mut(before).tombstone_bytes -= u64::from(length);
-                self.usage_mut(segment).tombstone_bytes += u64::from(length);
+                if grave.older > 0 {
+                    self.usage_mut(before).covering_bytes -= u64::from(length);
+                    self.usage_mut(segment).covering_bytes += u64::from(length);
+                }
             }
         }
     }
@@ -281,9 +325,27 @@ impl Index {
             if grave.tombstone.sequence == sequence {
                 debug_assert_eq!(grave.older, 0, "a tombstone goes last");
                 self.take_grave(tag);
-            } else {
-                grave.older = grave.older.saturating_sub(1);
+            } else if grave.older > 0 {
+                grave.older -= 1;
+                let Grave { tombstone: Tombstone { segment, length, .. }, older, .. } = *grave;
+                if older == 0 {
+                    self.usage_mut(segment).covering_bytes -= u64::from(length);
+                }
             }
+        }
+    }
+
+    /// Fails if the other index, of the same tagger, holds anything else.
+    #[cfg(debug_assertions)]
+    pub(crate) fn assert_same(&self, other: &Index) {
+        assert_eq!((self.entries(), self.tombstones()), (other.entries(), other.tombstones()));
+        assert_eq!(self.tombstone_bytes, other.tombstone_bytes);
+        let entries = self.tables.iter().flatten().map(|number| self.nodes.get(*number).tag());
+        for tag in entries.chain(self.graves.iter().map(|grave| grave.tag)) {
+            assert_eq!(self.held(tag), other.held(tag));
+        }
+        for segment in self.usage.keys().chain(other.usage.keys()) {
+            assert_eq!(self.usage(*segment), other.usage(*segment), "usage of segment {segment}");
         }
     }
 
@@ -293,13 +355,16 @@ impl Index {
 
     /// Forgets the account of a segment that is no more.
     pub(crate) fn drop_usage(&mut self, segment: u32) {
-        let usage = self.usage.remove(&segment);
-        debug_assert_eq!(usage.unwrap_or_default(), Usage::default(), "nothing of use is dropped");
+        let usage = self.usage.remove(&segment).unwrap_or_default();
+        debug_assert_eq!((usage.live_bytes, usage.covering_bytes), (0, 0), "nothing of use is dropped");
     }
 
     fn add_grave(&mut self, grave: Grave) {
         let Tombstone { segment, length, .. } = grave.tombstone;
-        self.usage_mut(segment).tombstone_bytes += u64::from(length);
+        if grave.older > 0 {
+            self.usage_mut(segment).covering_bytes += u64::from(length);
+        }
+        self.tombstone_bytes += u64::from(length);
         self.bytes += GRAVE_BYTES;
         self.graves.insert_unique(grave.tag.hash, grave, |grave| grave.tag.hash);
     }
@@ -307,7 +372,10 @@ impl Index {
     fn take_grave(&mut self, tag: Tag) -> Option<Grave> {
         let (grave, _) = self.graves.find_entry(tag.hash, |grave| grave.tag == tag).ok()?.remove();
         let Tombstone { segment, length, .. } = grave.tombstone;
-        self.usage_mut(segment).tombstone_bytes -= u64::from(length);
+        if grave.older > 0 {
+            self.usage_mut(segment).covering_bytes -= u64::from(length);
+        }
+        self.tombstone_bytes -= u64::from(length);
         self.bytes -= GRAVE_BYTES;
         Some(grave)
     }
@@ -455,8 +523,8 @@ mod tests {
         let tombstone = Tombstone { sequence: 3, segment: 2, length: 9 };
         assert_eq!(index.bury(address("a"), tombstone), Held::Live(slot(2, never), 1));
         assert_eq!((index.entries(), index.tombstones()), (0, 1));
-        assert_eq!(index.usage(1), Usage::default());
-        assert_eq!(index.usage(2), Usage { tombstone_bytes: 9, live_bytes: 0 });
+        assert_eq!(index.usage(1), Usage { record_bytes: 30, ..Usage::default() });
+        assert_eq!(index.usage(2), Usage { record_bytes: 9, covering_bytes: 9, live_bytes: 0 });
         assert_eq!(index.removed(Tenant::DEFAULT, "n"), 3, "a miss still depends on the removal");
         assert_eq!(index.put(address("a"), slot(4, never)), Held::Gone(tombstone, 2));
         let tag = index.tagger().tag(address("a"));
@@ -475,14 +543,15 @@ mod tests {
         let tag = index.tagger().tag(address("a"));
         index.put(address("a"), slot(1, 50));
         index.put(address("a"), slot(2, 50));
-        index.relocate(tag, 1, 7, 700);
+        index.relocate(tag, 1, &Copied { segment: 7, position: 600, length: 10 });
         index.forget(tag, 1);
-        index.relocate(tag, 2, 7, 700);
+        index.relocate(tag, 2, &Copied { segment: 7, position: 700, length: 10 });
         let moved = Slot { segment: 7, position: 700, ..slot(2, 50) };
         assert_eq!(index.held(tag), Held::Live(moved, 0));
-        assert_eq!((index.usage(1), index.usage(7).live_bytes), (Usage::default(), 10));
+        assert_eq!((index.usage(1).live_bytes, index.usage(7).live_bytes), (0, 10));
+        assert_eq!(index.usage(7).dead_bytes(), 10);
         index.bury(address("a"), Tombstone { sequence: 3, segment: 2, length: 9 });
-        index.relocate(tag, 3, 8, 800);
+        index.relocate(tag, 3, &Copied { segment: 8, position: 800, length: 9 });
         index.forget(tag, 2);
         assert_eq!(index.held(tag), Held::Gone(Tombstone { sequence: 3, segment: 8, length: 9 }, 0));
         index.forget(tag, 3);

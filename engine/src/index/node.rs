@@ -120,7 +120,7 @@ fn number<const N: usize>(bytes: [u8; N]) -> u64 {
 }
 
 /// Nodes by number, in chunks: growing never moves what is there.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Slab {
     chunks: Vec<Box<[Node]>>,
     /// Numbers below that are not in use.

@@ -34,6 +34,10 @@ impl Tag {
         }
     }
 
+    pub(crate) fn hash(self) -> u64 {
+        self.hash
+    }
+
     /// Which table it belongs to.
     pub(super) fn table(self) -> usize {
         usize::from(self.rest.to_le_bytes()[0])
@@ -46,7 +50,7 @@ pub(crate) struct Tagger(u64, u64);
 
 impl Tagger {
     /// With a key of its own.
-    pub(super) fn new() -> Tagger {
+    pub(crate) fn new() -> Tagger {
         let random = || RandomState::new().build_hasher().finish();
         Tagger(random(), random())
     }

@@ -106,10 +106,7 @@ impl Catalog {
         let mut kept = lock(&self.manifest);
         kept.check()?;
         let mut next = kept.manifest.clone();
-        let id = next.next_segment;
-        next.next_segment = id.checked_add(1).ok_or_else(|| {
-            Error::io("number another segment", io::Error::other("all segment numbers are used up"))
-        })?;
+        let id = next.take_number()?;
         next.open.push(id);
         let name = file_name(id);
         let created = self
@@ -169,6 +166,40 @@ impl Catalog {
         Ok(())
     }
 
+    /// Takes the number of a segment that compaction is about to write. Gives the manifest, in which it is the last
+    /// number and retired: should compaction not come to its end, the next open removes the file.
+    pub(crate) fn number_output(&self) -> Result<Manifest> {
+        let mut kept = lock(&self.manifest);
+        let mut next = kept.manifest.clone();
+        let id = next.take_number()?;
+        next.retired.push(id);
+        self.replace(&mut kept, next)?;
+        Ok(kept.manifest.clone())
+    }
+
+    /// Puts the segments `outputs` in the place of `inputs`, which are retired. Everything dropped on the way is below the
+    /// change feed's new floor.
+    pub(crate) fn swap(&self, inputs: &[Sealed], outputs: &[Sealed]) -> Result<()> {
+        let is_one_of = |some: &[Sealed], id: u32| some.iter().any(|sealed| sealed.segment == id);
+        let mut kept = lock(&self.manifest);
+        let mut next = kept.manifest.clone();
+        next.sealed.retain(|sealed| !is_one_of(inputs, sealed.segment));
+        next.sealed.extend_from_slice(outputs);
+        next.retired.retain(|id| !is_one_of(outputs, *id));
+        next.retired.extend(inputs.iter().map(|input| input.segment));
+        let highest = inputs.iter().map(|input| input.highest_sequence).max();
+        next.feed_floor = next.feed_floor.max(highest.unwrap_or(0));
+        self.replace(&mut kept, next)
+    }
+
+    /// Removes segments that compaction has written in vain. If it is not known whether they are part of the store, the
+    /// next open decides.
+    pub(crate) fn abandon(&self, segments: &[u32]) {
+        if lock(&self.manifest).in_doubt.is_none() {
+            self.remove(segments);
+        }
+    }
+
     /// Ends the session: drops the segments in `empty` and the spare, and marks the store as closed in order, with
     /// `sequence` its last one.
     pub(crate) fn close(&self, empty: &[u32], sequence: u64, time_ms: u64) -> Result<()> {
@@ -195,9 +226,24 @@ impl Catalog {
             let _ = self.disk.remove(&file_name(*id));
             let _ = self.disk.remove(&hint::file_name(*id));
         }
-        if !segments.is_empty() {
-            let _ = self.disk.sync_dir();
+        if !segments.is_empty() && self.disk.sync_dir().is_ok() {
+            // The next manifest need not name them any more.
+            lock(&self.manifest).manifest.retired.retain(|id| !segments.contains(id));
         }
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Size of a segment.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
+    /// The sealed segments, as the manifest knows them.
+    pub(crate) fn sealed_segments(&self) -> Vec<Sealed> {
+        lock(&self.manifest).manifest.sealed.clone()
     }
 
     /// A sealed segment, as the manifest knows it.

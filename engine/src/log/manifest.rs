@@ -123,6 +123,15 @@ impl Manifest {
         }
     }
 
+    /// Takes the next number for a segment.
+    pub(crate) fn take_number(&mut self) -> Result<u32> {
+        let id = self.next_segment;
+        self.next_segment = id.checked_add(1).ok_or_else(|| {
+            Error::io("number another segment", io::Error::other("all segment numbers are used up"))
+        })?;
+        Ok(id)
+    }
+
     /// The manifest's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();

@@ -1,7 +1,7 @@
 //! The log on disk: records in frames in segments, and the manifest that names the segments.
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
-//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `hint` the digest of a sealed one,
+//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `scan` reads a sealed one, `hint` is its digest,
 //! `writer` writes a compacted one, and `catalog` the keeper of them all.
 
 pub(crate) mod catalog;
@@ -12,5 +12,6 @@ pub mod header;
 pub(crate) mod hint;
 pub mod manifest;
 pub mod record;
+pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod writer;

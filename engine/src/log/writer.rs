@@ -50,16 +50,24 @@ pub(crate) struct SegmentWriter {
     sums: Vec<u32>,
     lowest_sequence: u64,
     highest_sequence: u64,
+    expected: u64,
     allocated: u64,
     synced: u64,
 }
 
 impl SegmentWriter {
-    /// Creates the segment's file, which must not exist yet. It is durable with its header when this returns.
+    /// Creates the segment's file, which must not exist yet, with room for some of the `expected` bytes. It is durable with
+    /// its header when this returns.
     ///
     /// # Errors
     /// [`Error::NoSpace`] or [`Error::Io`].
-    pub(crate) fn create(disk: &dyn Disk, header: SegmentHeader, marks: Marks) -> Result<SegmentWriter> {
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        header: SegmentHeader,
+        marks: Marks,
+        expected: u64,
+    ) -> Result<SegmentWriter> {
+        let allocated = expected.min(ALLOCATE_BYTES);
         let location = disk.location();
         let failed = |error| writing(&location, header.segment, error);
         let file = disk.create(&file_name(header.segment)).map_err(failed)?;
@@ -73,7 +81,7 @@ impl SegmentWriter {
             time_ms: marks.time_ms,
             chain: crc32fast::hash(&header.store.0),
         };
-        file.allocate(ALLOCATE_BYTES)
+        file.allocate(allocated)
             .and_then(|()| write_all_at(&*file, &header.encode(), 0))
             .and_then(|()| file.sync())
             .and_then(|()| disk.sync_dir())
@@ -89,7 +97,8 @@ impl SegmentWriter {
             sums: Vec::new(),
             lowest_sequence: u64::MAX,
             highest_sequence: 0,
-            allocated: ALLOCATE_BYTES,
+            expected,
+            allocated,
             synced: HEADER_LENGTH.into(),
         })
     }
@@ -172,7 +181,7 @@ impl SegmentWriter {
     /// Makes sure that writing up to `end` cannot fail for want of space.
     fn allocate(&mut self, end: u64) -> io::Result<()> {
         if end > self.allocated {
-            let wanted = end + ALLOCATE_BYTES;
+            let wanted = end.max(self.expected.min(end + ALLOCATE_BYTES));
             self.file.allocate(wanted)?;
             self.allocated = wanted;
         }
@@ -252,7 +261,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_in_its_order_after_a_power_cut() {
         let disk = SimDisk::new(1);
-        let mut writer = SegmentWriter::create(&disk, header(), MARKS).unwrap();
+        let mut writer = SegmentWriter::create(&disk, header(), MARKS, 64 << 20).unwrap();
         let long = vec![7; 700_000];
         let sequences: Vec<u64> = (0..40).map(|number| 100 + (number * 17) % 40).collect();
         let positions: Vec<u32> =
@@ -294,11 +303,11 @@ mod tests {
     fn a_full_disk_is_told_as_such_and_shows_before_a_byte_is_written() {
         let disk = SimDisk::new(1);
         disk.set_capacity(1 << 20);
-        let created = SegmentWriter::create(&disk, header(), MARKS);
+        let created = SegmentWriter::create(&disk, header(), MARKS, 64 << 20);
         assert!(matches!(created, Err(Error::NoSpace { .. })), "{created:?}");
 
         let disk = SimDisk::new(1);
-        let mut writer = SegmentWriter::create(&disk, header(), MARKS).unwrap();
+        let mut writer = SegmentWriter::create(&disk, header(), MARKS, 64 << 20).unwrap();
         disk.set_capacity(ALLOCATE_BYTES + (1 << 20));
         let long = vec![7; 1 << 20];
         let full = (1..100).find_map(|sequence| writer.append(&record(sequence, &long)).err());
@@ -308,7 +317,7 @@ mod tests {
     #[test]
     fn a_failed_sync_ends_it() {
         let disk = SimDisk::new(1);
-        let mut writer = SegmentWriter::create(&disk, header(), MARKS).unwrap();
+        let mut writer = SegmentWriter::create(&disk, header(), MARKS, 64 << 20).unwrap();
         writer.append(&record(1, b"v")).unwrap();
         disk.fail_next(OpKind::Sync, Fault::Eio);
         assert!(matches!(writer.finish(), Err(Error::Io { .. })));

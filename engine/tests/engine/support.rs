@@ -87,7 +87,12 @@ pub(crate) fn at(key: &str) -> Address<'_> {
 /// A store without threads and with the smallest segments.
 pub(crate) fn options(durability: Durability, clock: &Arc<HandClock>) -> Options {
     let clock: Arc<dyn Clock> = Arc::<HandClock>::clone(clock);
-    Options::new().durability(durability).segment_bytes(1 << 20).background(false).clock(clock)
+    Options::new()
+        .durability(durability)
+        .segment_bytes(1 << 20)
+        .feed_retention_bytes(0)
+        .background(false)
+        .clock(clock)
 }
 
 pub(crate) fn open(disk: &SimDisk, durability: Durability, clock: &Arc<HandClock>) -> Result<Store> {

@@ -1,9 +1,12 @@
 //! A workload that keeps a history: every state in commit order, and which of them nothing may take away.
 
-use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, open, place, value};
+use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, options, place, value};
 use larder_engine::disk::sim::SimDisk;
 use larder_engine::{Condition, Decision, Durability, Error, Expiry, Put, Result, Stamp, Store, Writer};
 use std::sync::Arc;
+
+/// So small that a few writes fill several of them.
+const SEGMENT_BYTES: u64 = 4096;
 
 /// One change to one entry.
 #[derive(Clone, Debug)]
@@ -27,6 +30,7 @@ pub(crate) enum Step {
     Sync,
     /// Close in order, open again.
     Reopen,
+    Compact,
 }
 
 pub(crate) fn put(key: &'static str, size: usize) -> Step {
@@ -58,18 +62,22 @@ pub(crate) fn small() -> Vec<Step> {
         Step::Pass(600),
         put("d", 20),
         Step::Sync,
-        Step::Write(vec![vec![Put("a", 400_000, None)], vec![Delete("c")], vec![Put("e", 400_000, None)]]),
+        Step::Write(vec![vec![Put("a", 1562, None)], vec![Delete("c")], vec![Put("e", 1562, None)]]),
         put("b", 10),
-        Step::Write(vec![vec![Put("big", 500_000, None)], vec![Put("f", 5, None)]]),
+        Step::Write(vec![vec![Put("big", 1953, None)], vec![Put("f", 5, None)]]),
         delete("big"),
-        transaction(vec![Put("a", 600_000, None), Put("g", 600_000, Some(50)), Delete("e")]),
+        transaction(vec![Put("a", 2343, None), Put("g", 2343, Some(50)), Delete("e")]),
+        Step::Compact,
         Step::Pass(60),
         put("g", 3),
+        delete("f"),
         Step::Reopen,
         put("a", 9),
         Step::Write(vec![vec![Delete("a")], vec![Put("h", 9, None)], vec![Put("a", 8, None)]]),
         Step::Sync,
         delete("h"),
+        Step::Compact,
+        put("h", 1),
     ]
 }
 
@@ -79,7 +87,7 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
     let mut chance = Chance::new(seed);
     let change = |chance: &mut Chance| {
         let key = chance.pick(&KEYS);
-        let size = chance.pick(&[0, 1, 50, 400, 511, 512, 3000, 150_000, 400_000]);
+        let size = chance.pick(&[0, 1, 50, 400, 511, 512, 3000, 585, 1562]);
         match chance.below(10) {
             0..=2 => Change::Delete(key),
             3 => Change::Touch(key, 1 + chance.below(3000)),
@@ -91,6 +99,7 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
         0..=1 => Step::Pass(chance.below(1500)),
         2..=3 => Step::Sync,
         4 => Step::Reopen,
+        5 => Step::Compact,
         _ => {
             let groups = 1 + chance.below(3);
             let group = |chance: &mut Chance| {
@@ -182,7 +191,8 @@ impl Run {
     }
 
     pub(crate) fn open(&mut self) -> Result<()> {
-        self.store = Some(open(&self.disk, self.durability, &self.clock)?);
+        let options = options(self.durability, &self.clock).segment_bytes(SEGMENT_BYTES);
+        self.store = Some(options.open_on(Arc::new(self.disk.clone()))?);
         Ok(())
     }
 
@@ -207,6 +217,13 @@ impl Run {
             Step::Reopen => {
                 self.close()?;
                 self.open()
+            }
+            Step::Compact => {
+                let report = self.store().compact()?;
+                assert!(report.damaged.is_empty() || self.disk.is_crashed(), "{:?}", report.damaged);
+                // All of it is sealed for that.
+                self.history.floor = self.history.last();
+                Ok(())
             }
         }
     }
