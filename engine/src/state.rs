@@ -9,7 +9,7 @@ use crate::entry::{Entry, Stamp};
 use crate::error::{Error, Result};
 use crate::index::{Index, Key, Namespace, Slot};
 use crate::log::record::{Kind, Record};
-use crate::log::segment::{SegmentTable, file_name};
+use crate::log::segment::{Segment, SegmentTable, file_name};
 use crate::tail::Tail;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -291,6 +291,12 @@ impl Glance {
 }
 
 impl State {
+    /// Goes on in the empty segment `next`; the open frame must be empty.
+    pub(crate) fn rotate(&mut self, next: Arc<Segment>) {
+        Arc::make_mut(&mut self.segments).insert(next.id, Arc::clone(&next));
+        self.tail.rotate(next);
+    }
+
     /// Takes back everything after `acknowledged`, for good.
     pub(crate) fn roll_back(&mut self, acknowledged: u64) {
         let State { index, tail, .. } = self;

@@ -326,8 +326,7 @@ impl<'s> Writer<'s> {
         }
         if !self.state.tail.segment_has_room(payload) {
             let next = self.means.catalog.take((FRAME_HEADER_BYTES + payload) as u64, self.means.clock)?;
-            Arc::make_mut(&mut self.state.segments).insert(next.id, Arc::clone(&next));
-            self.state.tail.rotate(next);
+            self.state.rotate(next);
         }
         Ok(())
     }

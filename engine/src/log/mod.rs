@@ -2,8 +2,10 @@
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
 //! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, and `catalog` the keeper of them all.
+//! `check` reads a sealed segment from end to end.
 
 pub(crate) mod catalog;
+pub(crate) mod check;
 pub mod format;
 pub mod frame;
 pub mod header;
