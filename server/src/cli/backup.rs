@@ -78,9 +78,13 @@ impl Summary<'_> {
     fn show(&self, out: &mut Output) -> Result<(), Failure> {
         let Summary { version, directory, segments, linked, bytes } = *self;
         match out.style() {
-            Style::Terminal => out.line(format_args!(
-                "version {version} is in {directory}: {bytes} bytes in {segments} files, {linked} of them shared with the store"
-            )),
+            Style::Terminal => {
+                let files = if segments == 1 { "file" } else { "files" };
+                let shared = format!("{linked} of them shared with the store");
+                out.line(format_args!(
+                    "version {version} is in {directory}: {bytes} bytes in {segments} {files}, {shared}"
+                ))
+            }
             Style::Plain => out.line(format_args!("{version}\t{directory}")),
             Style::Json => out.object(
                 Object::new()

@@ -38,9 +38,11 @@ impl Restore {
         let RestoreReport { version, versions_above, records, bytes, .. } = *report;
         let directory = self.directory.to_string_lossy();
         match out.style() {
-            Style::Terminal => out.line(format_args!(
-                "version {version} is restored to {directory}: {records} records, {bytes} bytes, all intact; new versions are above {versions_above}"
-            )),
+            Style::Terminal => {
+                let intact = format!("{records} records, {bytes} bytes, all intact");
+                let above = format!("new versions are above {versions_above}");
+                out.line(format_args!("version {version} is restored to {directory}: {intact}; {above}"))
+            }
             Style::Plain => out.line(format_args!("{version}\t{versions_above}")),
             Style::Json => out.object(
                 Object::new()
