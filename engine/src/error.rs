@@ -75,6 +75,51 @@ pub enum Error {
         found: String,
     },
 
+    /// The directory holds a backup, which is not to be opened itself: it must stay what it is.
+    #[error(
+        "{location} holds a backup, no store; put it into a new directory with `larder restore` and open that"
+    )]
+    IsBackup {
+        /// The directory.
+        location: String,
+    },
+
+    /// There is no complete backup to restore.
+    #[error(
+        "there is no complete backup in {location}: it has no BACKUP file; name the directory of another one"
+    )]
+    NotABackup {
+        /// The directory.
+        location: String,
+    },
+
+    /// A backup or a restore into the directory was interrupted.
+    #[error("{location} holds what an interrupted {what} left; do that again, or remove the directory")]
+    Unfinished {
+        /// The directory.
+        location: String,
+        /// Which of the two.
+        what: &'static str,
+    },
+
+    /// A backup, or a restored store, needs a directory of its own.
+    #[error("{location} is not empty, it holds {found:?}; name an empty or a new directory")]
+    NotEmpty {
+        /// The directory.
+        location: String,
+        /// A file found there.
+        found: String,
+    },
+
+    /// A backup in the directory of its store, or a store in that of a backup, would be lost with it.
+    #[error("{location} lies within {within}; name a directory outside of it")]
+    Inside {
+        /// The directory to be written.
+        location: String,
+        /// The one that is read.
+        within: String,
+    },
+
     /// There is no store, and none was to be created.
     #[error("there is no store in {location}")]
     Missing {
@@ -115,8 +160,10 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
-    /// The disk is full. Reads go on, and writes resume once there is room.
-    #[error("no space left for the log in {location}; free some, and writing resumes by itself")]
+    /// The disk is full. Reads go on, and writes resume once there is room; a backup or restore has to be done again.
+    #[error(
+        "no space left in {location}; free some: writing resumes by itself, a backup or restore is to be repeated"
+    )]
     NoSpace {
         /// The directory.
         location: String,
@@ -162,13 +209,10 @@ impl Error {
         Error::Io { what: what.into(), source: Arc::new(source) }
     }
 
-    /// A write that failed. A full disk is a state of its own: it shows at preallocation, before any byte of a frame is
-    /// written, and passes by itself.
-    pub(crate) fn writing(location: &str, what: &str, source: io::Error) -> Error {
+    /// The error of something that takes space: a full disk is a kind of its own.
+    pub(crate) fn space(what: impl Into<String>, location: String, source: io::Error) -> Error {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::NoSpace { location: location.to_owned() }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace { location },
             _ => Error::io(what, source),
         }
     }

@@ -24,7 +24,8 @@
 //! should a sync have failed, the system takes it for written, and the next sync would do nothing. All steps up to the new manifest can be repeated, should a crash
 //! interrupt them.
 
-use crate::disk::{Disk, DiskFile, read_exact_at, write_all_at};
+use crate::disk::{Disk, DiskFile, DiskLock, read_exact_at, write_all_at};
+use crate::draft::Stage;
 use crate::error::{Error, Result};
 use crate::index::{self, Index, Tagger};
 use crate::log::catalog::seal_file;
@@ -33,7 +34,7 @@ use crate::log::format::{FRAME_BYTES_SOFT, Salt, StoreId, VERSION_BLOCK};
 use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
 use crate::log::hint::{self, Hint};
-use crate::log::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
+use crate::log::manifest::{BACKUP_FILE, MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
 use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
 use crate::report::{OpenProgress, OpenReport};
@@ -72,7 +73,7 @@ pub(crate) fn recover(
     if !names.iter().any(|name| name == MANIFEST_FILE) {
         return prepare_new(&**disk, &names, create);
     }
-    let manifest = Manifest::read(&**disk)?;
+    let manifest = Manifest::read(&**disk, MANIFEST_FILE)?;
     let mut recovery = Recovery::new(&**disk, manifest, progress);
     recovery.set_aside(&names)?;
     recovery.load_sealed(threads)?;
@@ -81,8 +82,22 @@ pub(crate) fn recover(
     Ok(recovery.finish(threads))
 }
 
+/// Takes the directory for this process.
+pub(crate) fn own(disk: &dyn Disk) -> Result<Box<dyn DiskLock>> {
+    disk.lock().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
+        _ => Error::io(format!("lock the directory {}", disk.location()), error),
+    })
+}
+
 fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
     let location = disk.location();
+    if names.iter().any(|name| name == BACKUP_FILE) {
+        return Err(Error::IsBackup { location });
+    }
+    if let Some(stage) = Stage::of(names) {
+        return Err(Error::Unfinished { location, what: stage.what });
+    }
     if names.iter().any(|name| parse_file_name(name).is_some()) {
         return Err(Error::damaged(MANIFEST_FILE, 0, "it is missing, though there are segments of a store"));
     }
@@ -93,10 +108,7 @@ fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recove
     if !create {
         return Err(Error::Missing { location });
     }
-    let mut id = [0; 16];
-    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
-    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(StoreId(id)) };
+    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(new_store_id()?) };
     let report = OpenReport { created: true, clean: true, ..OpenReport::default() };
     Ok(Recovered {
         index: Index::default(),
@@ -106,6 +118,13 @@ fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recove
         unhinted: Vec::new(),
         report,
     })
+}
+
+pub(crate) fn new_store_id() -> Result<StoreId> {
+    let mut id = [0; 16];
+    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
+    Ok(StoreId(id))
 }
 
 /// A recovery under way.

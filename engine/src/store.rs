@@ -29,7 +29,7 @@ use std::time::Instant;
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
 #[derive(Debug, Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     threads: Arc<Threads>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     background: bool,
     report: OpenReport,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
-    /// Held while segments are sealed: the order matters.
+    /// Held while segments are sealed: the order matters. Taken before all other locks.
     sealing: Mutex<()>,
     /// Sealed segments that have no hint file yet.
     unhinted: Mutex<Vec<u32>>,
@@ -73,10 +73,7 @@ impl Store {
 
     pub(crate) fn open_with(options: Options, disk: Arc<dyn Disk>) -> Result<Store> {
         let started = Instant::now();
-        let lock = disk.lock().map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
-            _ => Error::io(format!("lock the directory {}", disk.location()), error),
-        })?;
+        let lock = recovery::own(&*disk)?;
         // Without threads of its own a store is deterministic, opening included.
         let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
         let threads = if options.background { parallelism() } else { 1 };
@@ -407,9 +404,19 @@ impl Inner {
 
     /// Seals the segments that are full and durable. One that cannot be sealed stays the first to be sealed next time.
     pub(crate) fn seal_full(&self) -> Result<()> {
-        let _sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _sealing = self.lock_sealing();
+        self.seal_up_to(self.progress.durable())
+    }
+
+    /// Keeps others from sealing segments.
+    pub(crate) fn lock_sealing(&self) -> MutexGuard<'_, ()> {
+        self.sealing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals the full segments whose records are all up to `sequence`, which is durable. The caller has locked sealing.
+    pub(crate) fn seal_up_to(&self, sequence: u64) -> Result<()> {
         loop {
-            let first = self.state().tail.first_full(self.progress.durable());
+            let first = self.state().tail.first_full(sequence);
             let Some(full) = first else { return Ok(()) };
             self.catalog.seal(&full.segment, &full.footer)?;
             self.state_mut().tail.drop_first_full();

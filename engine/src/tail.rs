@@ -111,6 +111,11 @@ impl Tail {
         self.summary.frames == 0
     }
 
+    /// No version above this one was answered so far.
+    pub(crate) fn ceiling(&self) -> u64 {
+        self.ceiling
+    }
+
     /// Share of the segment that is used, from 0 to 1.
     pub(crate) fn is_past_half(&self) -> bool {
         self.summary.end * 2 > u64::from(self.segment.capacity)

@@ -1,5 +1,6 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod backup;
 mod cli;
 mod command;
 mod connection;

@@ -8,7 +8,7 @@
 //! - A segment is sealed (cut to length, footer, synced) before the manifest lists it as sealed.
 //!
 //! Locks: `spare` may be held while `manifest` is taken, never the other way round; neither is held while the store's
-//! state is locked by the same thread afterwards.
+//! state is locked by the same thread afterwards. `removals` is taken alone.
 
 use super::format::{Salt, StoreId};
 use super::header::{FOOTER_BYTES, Footer, HEADER_BYTES, SegmentHeader, SegmentKind};
@@ -29,6 +29,31 @@ pub(crate) struct Catalog {
     segment_bytes: u64,
     manifest: Mutex<Kept>,
     spare: Mutex<Option<Spare>>,
+    removals: Mutex<Removals>,
+}
+
+/// Segments that are to be removed once nobody holds on to the names any more.
+#[derive(Debug, Default)]
+struct Removals {
+    holds: usize,
+    deferred: Vec<u32>,
+}
+
+/// As long as it lives, no segment's file is removed, whatever the manifest says: a backup links or copies files by
+/// their names.
+#[derive(Debug)]
+pub(crate) struct Hold<'c>(&'c Catalog);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let mut removals = lock(&self.0.removals);
+        removals.holds -= 1;
+        if removals.holds == 0 {
+            let deferred = std::mem::take(&mut removals.deferred);
+            drop(removals);
+            self.0.unlink(&deferred);
+        }
+    }
 }
 
 /// The manifest, as far as it is known.
@@ -52,7 +77,7 @@ impl Catalog {
     pub(crate) fn new(disk: Arc<dyn Disk>, manifest: Manifest, segment_bytes: u64) -> Catalog {
         let store = manifest.store;
         let manifest = Mutex::new(Kept { manifest, in_doubt: None });
-        Catalog { disk, store, segment_bytes, manifest, spare: Mutex::new(None) }
+        Catalog { disk, store, segment_bytes, manifest, spare: Mutex::new(None), removals: Mutex::default() }
     }
 
     /// Writes the first manifest of a new store.
@@ -219,9 +244,32 @@ impl Catalog {
         Ok(())
     }
 
-    /// Removes segments that the manifest does not name any more. Should that fail, or not be durable, the next open sets
-    /// their files aside.
+    /// The manifest that is in force.
+    pub(crate) fn manifest(&self) -> Result<Manifest> {
+        let kept = lock(&self.manifest);
+        kept.check()?;
+        Ok(kept.manifest.clone())
+    }
+
+    /// Keeps the files of all segments where they are. Taken before the manifest is looked at.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        lock(&self.removals).holds += 1;
+        Hold(self)
+    }
+
+    /// Removes segments that the manifest does not name any more, later if somebody [holds](Catalog::hold) on to them.
+    /// Should that fail, or not be durable, the next open sets their files aside.
     pub(crate) fn remove(&self, segments: &[u32]) {
+        let mut removals = lock(&self.removals);
+        if removals.holds > 0 {
+            removals.deferred.extend_from_slice(segments);
+            return;
+        }
+        drop(removals);
+        self.unlink(segments);
+    }
+
+    fn unlink(&self, segments: &[u32]) {
         for id in segments {
             let _ = self.disk.remove(&file_name(*id));
             let _ = self.disk.remove(&hint::file_name(*id));
@@ -272,7 +320,7 @@ impl Catalog {
 
     fn space_error(&self, what: &str, error: io::Error) -> Error {
         let location = self.disk.location();
-        Error::writing(&location, &format!("{what} a segment in {location}"), error)
+        Error::space(format!("{what} a segment in {location}"), location, error)
     }
 }
 
@@ -300,4 +348,28 @@ pub(super) fn cut_and_seal(file: &dyn DiskFile, salt: Salt, footer: &Footer) -> 
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::sim::SimDisk;
+
+    #[test]
+    fn what_is_held_is_removed_when_the_last_lets_go() {
+        let disk = SimDisk::new(1);
+        for id in 1..=3 {
+            disk.write_file(&file_name(id), b"");
+        }
+        let catalog = Catalog::new(Arc::new(disk.clone()), Manifest::new(StoreId([1; 16])), 1 << 20);
+        catalog.remove(&[1]);
+        assert_eq!(disk.file_names(), [file_name(2), file_name(3)]);
+        let (first, second) = (catalog.hold(), catalog.hold());
+        catalog.remove(&[2]);
+        drop(first);
+        catalog.remove(&[3]);
+        assert_eq!(disk.file_names(), [file_name(2), file_name(3)]);
+        drop(second);
+        assert_eq!(disk.file_names(), [""; 0]);
+    }
 }

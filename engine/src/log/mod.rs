@@ -1,10 +1,11 @@
 //! The log on disk: records in frames in segments, and the manifest that names the segments.
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
-//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `scan` reads a sealed one, `hint` is its digest,
-//! `writer` writes a compacted one, and `catalog` the keeper of them all.
+//! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `scan` reads a sealed one and `check`
+//! verifies it, `hint` is its digest, `writer` writes a compacted one, and `catalog` the keeper of them all.
 
 pub(crate) mod catalog;
+pub(crate) mod check;
 pub(crate) mod content;
 pub mod format;
 pub mod frame;

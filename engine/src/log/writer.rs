@@ -217,7 +217,7 @@ impl SegmentWriter {
 }
 
 fn writing(location: &str, segment: u32, error: io::Error) -> Error {
-    Error::writing(location, &format!("write {}", file_name(segment)), error)
+    Error::space(format!("write {}", file_name(segment)), location.to_owned(), error)
 }
 
 /// Positions in a segment fit 32 bits; the caller keeps it below the largest one.

@@ -1,9 +1,11 @@
-//! The command line's verbs: each sends a request or two to a running server and shows what came back.
+//! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`, and
+//! `backup` of a stopped store, work on directories and need no server.
 //!
 //! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
 //! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
 //! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
 
+mod backup;
 mod count;
 mod del;
 mod entry;
@@ -18,6 +20,8 @@ mod object;
 mod output;
 mod ping;
 mod pretty;
+mod progress;
+mod restore;
 mod session;
 mod set;
 mod stats;
@@ -31,7 +35,7 @@ use clap::Subcommand;
 
 pub(crate) use session::Target;
 
-/// The verbs that talk to a server.
+/// The verbs beside `serve`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Prints a value
@@ -58,6 +62,10 @@ pub(crate) enum Verb {
     Import(import::Import),
     /// Writes entries as JSON lines that `import` reads
     Export(export::Export),
+    /// Backs up the server's store, or a stopped one
+    Backup(backup::Backup),
+    /// Makes a new store of a backup
+    Restore(restore::Restore),
     /// Asks whether the server is there
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
@@ -89,6 +97,8 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Entry(verb) => verb.run(target),
         Verb::Import(verb) => verb.run(target),
         Verb::Export(verb) => verb.run(target),
+        Verb::Backup(verb) => verb.run(target),
+        Verb::Restore(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
     };
