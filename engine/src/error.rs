@@ -75,6 +75,15 @@ pub enum Error {
         found: String,
     },
 
+    /// The directory was to be empty, and holds something.
+    #[error("{location} is not empty, it holds {found:?}; choose an empty or a new directory")]
+    NotEmpty {
+        /// The directory.
+        location: String,
+        /// A file found there.
+        found: String,
+    },
+
     /// There is no store, and none was to be created.
     #[error("there is no store in {location}")]
     Missing {

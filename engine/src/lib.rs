@@ -54,6 +54,7 @@ mod flush;
 mod index;
 mod options;
 mod recovery;
+mod repair;
 mod report;
 mod state;
 mod store;
@@ -69,6 +70,10 @@ pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use index::Key;
 pub use options::{Durability, Limits, Options};
+pub use repair::{
+    Damage, EntryName, Event, LostEntry, SalvageOptions, SalvageReport, VerifyReport, Versions, salvage,
+    salvage_on, verify, verify_on,
+};
 pub use report::{OpenReport, SYNC_BUCKETS, Stats};
 pub use state::{Found, NamespacePage, NamespaceScan, Page, Scan, Values};
 pub use store::Store;

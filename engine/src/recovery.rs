@@ -82,10 +82,7 @@ fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recove
     if !create {
         return Err(Error::Missing { location });
     }
-    let mut id = [0; 16];
-    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
-    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(StoreId(id)) };
+    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(new_store_id()?) };
     let report = OpenReport { created: true, clean: true, ..OpenReport::default() };
     Ok(Recovered {
         index: Index::default(),
@@ -94,6 +91,14 @@ fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recove
         obsolete: Vec::new(),
         report,
     })
+}
+
+/// The identity of a new store.
+pub(crate) fn new_store_id() -> Result<StoreId> {
+    let mut id = [0; 16];
+    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
+    Ok(StoreId(id))
 }
 
 /// A recovery under way.
@@ -127,16 +132,15 @@ struct TailSegment {
 }
 
 /// Where the intact log ends so far.
-#[derive(Clone, Copy)]
-struct Last {
-    sequence: u64,
-    chain: u32,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) sequence: u64,
+    pub(crate) chain: u32,
 }
 
 impl Last {
     /// Whether a frame is the next one of the log.
-    fn is_continued_by(self, frame: &Frame<'_>) -> bool {
-        let header = &frame.header;
+    pub(crate) fn is_continued_by(self, header: &frame::Header) -> bool {
         header.previous == self.chain && header.first_sequence == self.sequence + 1 && header.records > 0
     }
 }
@@ -323,7 +327,7 @@ impl<'d> Recovery<'d> {
             let rest = bytes.get(usize::try_from(summary.end).ok()?..).filter(|rest| !rest.is_empty())?;
             let position = u32::try_from(summary.end).ok()?;
             match Frame::decode(rest, salt, position, SegmentKind::Log, Verify::Everything) {
-                Ok(frame) if last.is_continued_by(&frame) => {
+                Ok(frame) if last.is_continued_by(&frame.header) => {
                     self.apply(&frame, salt, Verify::Everything, id);
                     let (durable, position) = (frame.header.durable, summary.end);
                     absorb(summary, &frame.header, frame.header.frame_bytes());
@@ -469,7 +473,7 @@ fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
+pub(crate) fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
     Footer::decode(bytes, salt, position).is_some()
 }
 

@@ -6,6 +6,8 @@ mod crash;
 mod damage;
 mod failure;
 mod model;
+mod salvage;
 mod support;
+mod verify;
 mod waiting;
 mod workload;
