@@ -3,6 +3,7 @@
 mod bulk;
 mod export;
 mod import;
+mod repair;
 mod verbs;
 
 use std::io::{BufRead, BufReader, Write};

@@ -28,6 +28,9 @@ pub(super) enum Failure {
         /// What the client said.
         source: Error,
     },
+    /// A store directory cannot be examined or written.
+    #[error("{0}")]
+    Store(larder_engine::Error),
     /// Standard output takes no more.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -63,7 +66,11 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Asked(_) | Self::Input { .. } => 2,
             Self::Connect { source } if is_no_address(source) => 2,
-            Self::Connect { .. } | Self::Server { .. } | Self::Output(_) | Self::File { .. } => 3,
+            Self::Connect { .. }
+            | Self::Server { .. }
+            | Self::Store(_)
+            | Self::Output(_)
+            | Self::File { .. } => 3,
         }
     }
 

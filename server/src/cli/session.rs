@@ -41,17 +41,17 @@ pub(super) struct Session {
 }
 
 impl Target {
+    /// Somewhere to write to, for a verb that needs no server.
+    pub(super) fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+
     /// Connects.
     pub(super) fn open(&self) -> Result<Session, Failure> {
         let options = Options { namespace: self.ns.clone(), ..Options::default() };
         let client = Client::connect_with(self.addr.as_str(), &options)
             .map_err(|source| Failure::Connect { source })?;
-        Ok(Session {
-            client,
-            out: Output::new(self.json),
-            addr: self.addr.clone(),
-            namespace: self.ns.clone(),
-        })
+        Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }
 
