@@ -129,7 +129,7 @@ impl Visitor for Salvager<'_> {
         known.newest = known.newest.max(record.sequence);
         if record.kind != Kind::Put {
             known.removed = known.removed.max(record.sequence);
-        } else if intact && known.intact.is_none_or(|place| place.sequence < record.sequence) {
+        } else if intact && known.intact.is_none_or(|place| place.sequence <= record.sequence) {
             let length = u32::try_from(record.encoded_len()).unwrap_or(u32::MAX);
             known.intact = Some(Place { sequence: record.sequence, segment, position, length });
         }

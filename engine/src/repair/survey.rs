@@ -266,6 +266,7 @@ impl<V: Visitor> Survey<'_, V> {
             first_sequence: lowest.clamp(floor.min(sealed.highest_sequence), sealed.highest_sequence),
             last_sequence: Some(sealed.highest_sequence),
             previous: None,
+            is_open: false,
         };
         let found = walk(&scope, self.visitor);
         self.absorb(&found, sealed.end);
@@ -313,6 +314,7 @@ impl<V: Visitor> Survey<'_, V> {
             first_sequence: 1,
             last_sequence: None,
             previous: None,
+            is_open: false,
         };
         let found = walk(&scope, self.visitor);
         self.absorb(&found, used as u64);
@@ -374,6 +376,7 @@ impl<V: Visitor> Survey<'_, V> {
             first_sequence: before.map_or(1, |last| last.sequence.saturating_add(1)),
             last_sequence,
             previous: before.filter(|_| is_known).map(|last| last.chain),
+            is_open: true,
         };
         let found = walk(&scope, self.visitor);
         if is_short && found.ends_whole {

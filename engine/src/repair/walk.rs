@@ -14,6 +14,7 @@ use crate::log::format::{Fields, Salt, VERSION_MAX, array_at};
 use crate::log::frame::{self, Frame, FrameError, HEADER_BYTES as FRAME_HEADER_BYTES, Verify};
 use crate::log::header::SegmentKind;
 use crate::log::record::{HEADER_BYTES as RECORD_HEADER_BYTES, Record, RecordError};
+use crate::recovery::Last;
 
 /// Who is told what is found.
 pub(super) trait Visitor {
@@ -41,6 +42,8 @@ pub(super) struct Scope<'a> {
     pub(super) last_sequence: Option<u64>,
     /// What its first frame follows, where that is known.
     pub(super) previous: Option<u32>,
+    /// Whether it is open: then each frame must have records, and begin with the next sequence.
+    pub(super) is_open: bool,
 }
 
 /// What was found in a segment.
@@ -135,9 +138,11 @@ impl<'a, V: Visitor> Walk<'a, V> {
 
     fn begin_frame(&mut self, at: usize, header: frame::Header) -> usize {
         let is_log = self.scope.kind == SegmentKind::Log;
-        self.end_span(at, is_log.then_some(header.first_sequence));
-        let follows = self.found.chain.is_none_or(|chain| chain == header.previous);
-        if !follows {
+        if self.end_span(at, is_log.then_some(header.first_sequence)) {
+            // What is missing before this frame was told with that.
+            self.expected = header.first_sequence;
+        }
+        if self.found.chain.is_some_and(|chain| !self.follows(chain, &header)) {
             let versions = self.missing_before(is_log.then_some(header.first_sequence));
             self.tell(at, 0, FrameError::Chain.describe(), versions);
         }
@@ -156,6 +161,14 @@ impl<'a, V: Visitor> Walk<'a, V> {
             self.expected = header.first_sequence;
         }
         at + FRAME_HEADER_BYTES
+    }
+
+    fn follows(&self, chain: u32, header: &frame::Header) -> bool {
+        if self.scope.is_open {
+            let last = Last { sequence: self.expected.saturating_sub(1), chain };
+            return last.is_continued_by(header);
+        }
+        chain == header.previous
     }
 
     fn take_record(&mut self, at: usize, standing: &Standing<'a>) -> usize {
@@ -185,13 +198,15 @@ impl<'a, V: Visitor> Walk<'a, V> {
         self.span.get_or_insert((at, what));
     }
 
-    /// Ends the bytes that cannot be made out, at something that can; `next` is its sequence in a log segment.
-    fn end_span(&mut self, at: usize, next: Option<u64>) {
-        let Some((start, what)) = self.span.take() else { return };
+    /// Ends the bytes that cannot be made out, if there are any, at something that can; `next` is its sequence in a log
+    /// segment.
+    fn end_span(&mut self, at: usize, next: Option<u64>) -> bool {
+        let Some((start, what)) = self.span.take() else { return false };
         let versions = self.missing_before(next);
         let length = (at - start) as u64;
         self.found.unreadable += length;
         self.tell(start, length, what, versions);
+        true
     }
 
     /// The versions between what was read last and `next`.
