@@ -15,6 +15,8 @@ use crate::recovery::{Last, is_footer};
 #[derive(Debug)]
 pub(super) struct Ending {
     open: Vec<Marks>,
+    /// For each of them, the sequence of the first frame in a later one.
+    goes_on_with: Vec<Option<u64>>,
     /// Where the log has got to; `None` if that is not known, as nothing says where it begins.
     pub(super) last: Option<Last>,
 }
@@ -64,7 +66,12 @@ impl Marks {
 
 impl Ending {
     pub(super) fn new(open: Vec<Marks>, last: Option<Last>) -> Ending {
-        Ending { open, last }
+        let mut goes_on_with = vec![None; open.len()];
+        for number in (1..open.len()).rev() {
+            let first = open[number].first.map(|header| header.first_sequence);
+            goes_on_with[number - 1] = first.or(goes_on_with[number]);
+        }
+        Ending { open, goes_on_with, last }
     }
 
     /// Follows the log through the open segment numbered `number`, whose file has these bytes.
@@ -99,8 +106,7 @@ impl Ending {
 
     /// The sequence with which the log goes on behind segment `number`, if that is known.
     pub(super) fn goes_on_with(&self, number: usize) -> Option<u64> {
-        let later = self.open.get(number + 1..)?;
-        later.iter().find_map(|marks| marks.first).map(|header| header.first_sequence)
+        self.goes_on_with.get(number).copied().flatten()
     }
 
     fn is_continued_by(&self, header: &frame::Header) -> bool {

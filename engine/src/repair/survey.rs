@@ -19,6 +19,7 @@ use crate::log::manifest::{MANIFEST_FILE, Manifest, Sealed};
 use crate::log::segment::{file_name, parse_file_name};
 use crate::recovery::Last;
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -124,10 +125,12 @@ impl<V: Visitor> Survey<'_, V> {
             store: manifest.store,
             standing: Standing::Open,
         });
-        let sources: Vec<Source> = sealed.chain(open).collect();
-        let is_named =
-            |id: &u32| manifest.retired.contains(id) || sources.iter().any(|source| source.segment == *id);
-        self.surveyed.unnamed = files.iter().filter(|id| !is_named(id)).map(|id| file_name(*id)).collect();
+        // A made-up manifest may name one twice.
+        let mut named = HashSet::new();
+        let sources = sealed.chain(open).filter(|source| named.insert(source.segment)).collect();
+        named.extend(&manifest.retired);
+        self.surveyed.unnamed =
+            files.iter().filter(|id| !named.contains(id)).map(|id| file_name(*id)).collect();
         self.sealed_sequence = manifest.sequence;
         self.note_high(manifest.sequence.max(manifest.ceiling), manifest.time_ms);
         (sources, Some(Last { sequence: manifest.sequence, chain: manifest.chain }))
