@@ -2,8 +2,9 @@
 //!
 //! The log is rotated at the cut, into a segment that was prepared before: that is all that writers may notice. What
 //! lies before the cut is then brought to disk and sealed, as it would be anyway, and the sealed segments, which never
-//! change, are linked into the backup's directory. Until the first of them is, nobody else seals, so that no compaction
-//! can mix what lies before the cut with what lies behind it; and until the last is, no segment's file is removed.
+//! change, are linked into the backup's directory. Until it is known which these are, nobody else seals, and nothing is
+//! compacted: compaction would drop what is superseded behind the cut. Until the last is linked, no segment's file is
+//! removed.
 //!
 //! A backup costs no space and no time where links are possible, but it then shares its bytes with the store: it guards
 //! against mistakes, and against damage only once it is copied to another disk.
@@ -42,7 +43,7 @@ pub struct BackupReport {
 }
 
 /// Where a store was cut.
-struct Cut {
+pub(crate) struct Cut {
     sequence: u64,
     /// No version above this one was answered so far.
     ceiling: u64,
@@ -182,6 +183,8 @@ impl Inner {
     /// Cuts the log, brings what lies before the cut to disk, and seals it. Gives the manifest of exactly that, and for how
     /// long writes were held up.
     fn cut(&self) -> Result<(Manifest, Duration)> {
+        // What supersedes a record behind the cut must not have it dropped from before the cut.
+        let _no_compaction = self.compactor.pause();
         let _sealing = self.lock_sealing();
         let cut = self.rotate_at_cut()?;
         self.sync_until(cut.sequence);
@@ -202,7 +205,7 @@ impl Inner {
     }
 
     /// Lets the log go on in the prepared segment, so that nothing touches the disk while writers wait.
-    fn rotate_at_cut(&self) -> Result<Cut> {
+    pub(crate) fn rotate_at_cut(&self) -> Result<Cut> {
         let mut attempts = 0;
         loop {
             self.catalog.prepare(&self.clock)?;

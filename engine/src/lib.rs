@@ -57,6 +57,7 @@ mod flush;
 mod index;
 mod options;
 mod recovery;
+mod repair;
 mod report;
 mod restore;
 mod state;
@@ -76,6 +77,10 @@ pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use index::Key;
 pub use options::{Durability, Limits, Options};
+pub use repair::{
+    Damage, EntryName, Event, LostEntry, SalvageOptions, SalvageReport, VerifyReport, Versions, salvage,
+    salvage_on, verify, verify_on,
+};
 pub use report::{CompactionReport, OpenProgress, OpenReport, SYNC_BUCKETS, SegmentStats, Stats};
 pub use restore::{RestoreReport, restore, restore_on};
 pub use state::{Found, NamespacePage, NamespaceScan, Page, Scan, Values};

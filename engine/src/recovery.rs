@@ -120,6 +120,7 @@ fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recove
     })
 }
 
+/// The identity of a new store.
 pub(crate) fn new_store_id() -> Result<StoreId> {
     let mut id = [0; 16];
     rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
@@ -166,16 +167,15 @@ struct TailSegment {
 }
 
 /// Where the intact log ends so far.
-#[derive(Clone, Copy)]
-struct Last {
-    sequence: u64,
-    chain: u32,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) sequence: u64,
+    pub(crate) chain: u32,
 }
 
 impl Last {
     /// Whether a frame is the next one of the log.
-    fn is_continued_by(self, frame: &Frame<'_>) -> bool {
-        let header = &frame.header;
+    pub(crate) fn is_continued_by(self, header: &frame::Header) -> bool {
         header.previous == self.chain && header.first_sequence == self.sequence + 1 && header.records > 0
     }
 }
@@ -399,7 +399,7 @@ impl<'d> Recovery<'d> {
             let rest = bytes.get(usize::try_from(summary.end).ok()?..).filter(|rest| !rest.is_empty())?;
             let position = u32::try_from(summary.end).ok()?;
             match Frame::decode(rest, salt, position, SegmentKind::Log, Verify::Everything) {
-                Ok(frame) if last.is_continued_by(&frame) => {
+                Ok(frame) if last.is_continued_by(&frame.header) => {
                     for (position, record) in frame.records(salt, Verify::Heads).flatten() {
                         hint.push(&record, position);
                     }
@@ -518,7 +518,7 @@ fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
+pub(crate) fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
     Footer::decode(bytes, salt, position).is_some()
 }
 

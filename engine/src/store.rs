@@ -425,25 +425,6 @@ impl Inner {
         }
     }
 
-    /// Has the log go on in a new segment, unless the one in use is empty.
-    pub(crate) fn rotate(&self) -> Result<()> {
-        self.catalog.prepare(&self.clock)?;
-        let mut state = self.state_mut();
-        if state.closed {
-            return Err(Error::Closed);
-        }
-        let (durable, now_ms) = (self.progress.durable(), self.clock.now_ms());
-        state.tail.close_frame(durable, now_ms, Vec::new());
-        if !state.tail.is_segment_empty() {
-            let next = self.catalog.take(0, &self.clock)?;
-            state.rotate(next);
-        }
-        let sequence = state.next_sequence - 1;
-        drop(state);
-        self.sync_until(sequence);
-        self.seal_full()
-    }
-
     /// Recounts from the disk all that the index keeps account of. Everything is sealed.
     #[cfg(debug_assertions)]
     fn recount(&self) {

@@ -4,6 +4,7 @@ mod backup;
 mod bulk;
 mod export;
 mod import;
+mod repair;
 mod verbs;
 
 use std::io::{BufRead, BufReader, Write};

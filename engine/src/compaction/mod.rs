@@ -144,7 +144,9 @@ impl Inner {
     pub(crate) fn compact_all(&self) -> Result<CompactionReport> {
         let _turn = self.compactor.pause();
         if self.feed_retention_bytes == 0 {
-            self.rotate()?;
+            self.rotate_at_cut()?;
+            self.settle()?;
+            self.seal_full()?;
         }
         let mut report = CompactionReport::default();
         loop {

@@ -142,6 +142,16 @@ impl<'a> Record<'a> {
         Header::decode(bytes, salt, position)?.record(bytes)
     }
 
+    /// As [`Record::decode_head`], of a record whose body is not all there: it is given without one.
+    pub(crate) fn decode_cut_off(
+        bytes: &'a [u8],
+        salt: Salt,
+        position: u32,
+    ) -> Result<Record<'a>, RecordError> {
+        let header = Header::decode(bytes, salt, position)?;
+        Header { description_bytes: 0, value_bytes: 0, ..header }.record(bytes)
+    }
+
     /// Reads a record from memory that the engine itself has just encoded; no checksum is looked at.
     pub(crate) fn trusted(bytes: &'a [u8]) -> Option<Record<'a>> {
         Header::parse(array_at(bytes, 0)?)?.record(bytes).ok()

@@ -10,22 +10,22 @@ use larder_engine::log::manifest::Manifest;
 use larder_engine::{Address, Condition, Durability, Error, Expiry, Options, Put, Result, Store, Tenant};
 use std::sync::Arc;
 
-const MANIFEST: &str = "MANIFEST";
+pub(crate) const MANIFEST: &str = "MANIFEST";
 
-fn segment(id: u32) -> String {
+pub(crate) fn segment(id: u32) -> String {
     format!("{id:010}.seg")
 }
 
 /// A small log with one frame per step, and where each frame ends in segment 1.
-struct Log {
-    run: Run,
-    disk: SimDisk,
-    ends: Vec<u64>,
+pub(crate) struct Log {
+    pub(crate) run: Run,
+    pub(crate) disk: SimDisk,
+    pub(crate) ends: Vec<u64>,
     /// Where each frame's description and value begin.
-    bodies: Vec<u64>,
+    pub(crate) bodies: Vec<u64>,
 }
 
-fn small_log(durability: Durability, synced: usize) -> Log {
+pub(crate) fn small_log(durability: Durability, synced: usize) -> Log {
     let disk = SimDisk::new(1);
     let mut run = Run::new(&disk, durability);
     run.open().unwrap();
@@ -47,7 +47,7 @@ fn small_log(durability: Durability, synced: usize) -> Log {
 
 impl Log {
     /// Kills the process. The segment is cut down to a little behind its frames, so that reading it is quick.
-    fn killed(&mut self) -> SimDisk {
+    pub(crate) fn killed(&mut self) -> SimDisk {
         let disk = self.disk.kill();
         self.run.store = None;
         let bytes = disk.read_file(&segment(1)).unwrap();
@@ -58,15 +58,15 @@ impl Log {
     }
 
     /// How many of the frames lie wholly below `position`.
-    fn frames_below(&self, position: u64) -> usize {
+    pub(crate) fn frames_below(&self, position: u64) -> usize {
         self.ends.iter().filter(|end| **end <= position).count()
     }
 
-    fn expected(&self, index: usize) -> Contents {
+    pub(crate) fn expected(&self, index: usize) -> Contents {
         self.run.history.states[index].live(self.run.now_ms())
     }
 
-    fn open(&self, disk: &SimDisk) -> Result<Store> {
+    pub(crate) fn open(&self, disk: &SimDisk) -> Result<Store> {
         open(disk, self.run.durability, &self.run.clock)
     }
 }
@@ -345,7 +345,7 @@ fn no_version_below_a_ceiling_in_the_log_is_given_out_again() {
 }
 
 /// A store with two sealed segments and an open one.
-fn three_segments(seed: u64) -> (SimDisk, Run) {
+pub(crate) fn three_segments(seed: u64) -> (SimDisk, Run) {
     let disk = SimDisk::new(seed);
     let mut run = Run::new(&disk, Durable);
     run.all(&[put("a", 10), Step::Reopen, put("b", 10), Step::Reopen, put("c", 10)]).unwrap();

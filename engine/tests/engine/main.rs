@@ -8,6 +8,8 @@ mod damage;
 mod failure;
 mod hints;
 mod model;
+mod salvage;
 mod support;
+mod verify;
 mod waiting;
 mod workload;

@@ -1,5 +1,5 @@
-//! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`, and
-//! `backup` of a stopped store, work on directories and need no server.
+//! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`,
+//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server.
 //!
 //! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
 //! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
@@ -12,6 +12,7 @@ mod entry;
 mod expiry;
 mod export;
 mod failure;
+mod findings;
 mod get;
 mod import;
 mod ls;
@@ -22,12 +23,14 @@ mod ping;
 mod pretty;
 mod progress;
 mod restore;
+mod salvage;
 mod session;
 mod set;
 mod stats;
 mod table;
 mod touch;
 mod ttl;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -70,6 +73,10 @@ pub(crate) enum Verb {
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
     Stats(stats::Stats),
+    /// Tells whether a store directory is intact
+    Verify(verify::Verify),
+    /// Copies what is intact in a store directory into a new store
+    Salvage(salvage::Salvage),
 }
 
 /// How a verb ended that could be carried out.
@@ -82,7 +89,7 @@ enum Status {
 }
 
 /// Runs a verb. The exit code is 0 when found or done, 1 when not found or refused by a condition, 2 when what was
-/// asked for is wrong, 3 when the server or the way to it fails.
+/// asked for is wrong, 3 when the server or the way to it fails, or a store cannot be read.
 pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
     let result = match verb {
         Verb::Get(verb) => verb.run(target),
@@ -101,6 +108,8 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Restore(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
+        Verb::Verify(verb) => verb.run(target),
+        Verb::Salvage(verb) => verb.run(target),
     };
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,

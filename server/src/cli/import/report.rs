@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use crate::cli::failure::Failure;
 use crate::cli::object::Object;
 use crate::cli::output::{Output, Style, say};
-use crate::cli::progress::bar;
+use crate::cli::progress;
 
 /// Bad lines that are reported one by one; more are only counted.
 const SHOWN_MAX: u64 = 20;
@@ -23,7 +23,7 @@ pub(super) struct Report {
 impl Report {
     /// For an input of so many bytes, if that is known.
     pub(super) fn new(bytes: Option<u64>) -> Self {
-        Self { imported: 0, failed: 0, expired: 0, unanswered: 0, bar: bar(bytes) }
+        Self { imported: 0, failed: 0, expired: 0, unanswered: 0, bar: progress::bar(bytes) }
     }
 
     /// Notes how far the input has been read.
