@@ -7,10 +7,8 @@ use crate::workload::{Run, delete, put, random};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk, Survival};
 use larder_engine::{
-    Damage, Entry, Error, Event, LostEntry, Put, SalvageOptions, SalvageReport, Store, salvage, salvage_on,
-    verify,
+    Damage, Error, Event, LostEntry, Put, SalvageOptions, SalvageReport, Store, salvage, salvage_on, verify,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A salvage, and what it told.
@@ -73,13 +71,14 @@ fn salvaged(disk: &SimDisk) -> Outcome {
 fn check(outcome: &Outcome, run: &Run, index: usize, context: &str) {
     let found = dump(&outcome.open(&run.clock)).unwrap();
     let expected = run.history.states[index].live(run.now_ms());
-    let mut written: BTreeMap<(&Place, u64), &Entry> = BTreeMap::new();
-    for state in &run.history.states {
-        written.extend(state.entries.iter().map(|(place, entry)| ((place, entry.version), entry)));
-    }
     let lists = || format!("{context}\n{:#?}\n{:#?}\n{:#?}", outcome.damage, brief(&found), brief(&expected));
     for (place, entry) in &found {
-        assert_eq!(written.get(&(place, entry.version)), Some(&entry), "never was there: {}", lists());
+        assert_eq!(
+            run.history.written.get(&(place.clone(), entry.version)),
+            Some(entry),
+            "never was there: {}",
+            lists()
+        );
         match expected.get(place) {
             Some(newest) if newest == entry => {}
             Some(newest) => assert!(outcome.is_missing(newest.version), "an old version: {}", lists()),

@@ -176,6 +176,11 @@ impl Model {
         self.entries.get(place).filter(|entry| entry.expires_at.is_none_or(|deadline| now_ms < deadline))
     }
 
+    /// The newest put of an entry, by place and version.
+    pub(crate) fn record(&self, place: &Place) -> Option<((Place, u64), Entry)> {
+        self.entries.get(place).map(|entry| ((place.clone(), entry.version), entry.clone()))
+    }
+
     pub(crate) fn live(&self, now_ms: u64) -> Contents {
         let live = self
             .entries

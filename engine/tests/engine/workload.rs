@@ -2,7 +2,10 @@
 
 use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, options, place, value};
 use larder_engine::disk::sim::SimDisk;
-use larder_engine::{Condition, Decision, Durability, Error, Expiry, Put, Result, Stamp, Store, Writer};
+use larder_engine::{
+    Condition, Decision, Durability, Entry, Error, Expiry, Put, Result, Stamp, Store, Writer,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// So small that a few writes fill several of them.
@@ -117,6 +120,8 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
 pub(crate) struct History {
     /// The states in commit order, the empty one first.
     pub(crate) states: Vec<Arc<Model>>,
+    /// Every put that was logged, also one that its own transaction has overwritten.
+    pub(crate) written: BTreeMap<(Place, u64), Entry>,
     /// The last state that a power cut must not take away.
     pub(crate) floor: usize,
     /// The last state that was acknowledged.
@@ -129,7 +134,14 @@ pub(crate) struct History {
 
 impl History {
     fn new() -> History {
-        History { states: vec![Arc::default()], floor: 0, acknowledged: 0, answered: 0, assigned: 0 }
+        History {
+            states: vec![Arc::default()],
+            written: BTreeMap::new(),
+            floor: 0,
+            acknowledged: 0,
+            answered: 0,
+            assigned: 0,
+        }
     }
 
     pub(crate) fn last(&self) -> usize {
@@ -272,6 +284,7 @@ impl Run {
 
     fn note(&mut self, outcomes: Vec<Outcome>, now_ms: u64, highest: &mut u64) {
         let mut model = Model::clone(&self.history.states[self.history.last()]);
+        let mut written = Vec::new();
         let mut grows = |version: u64| {
             assert!(version > *highest, "version {version} after {highest}");
             *highest = version;
@@ -283,6 +296,7 @@ impl Run {
                     let put = Put::new(&value);
                     let put = deadline.map_or(put, |deadline| put.expires_at(deadline));
                     model.put(&place, &put, now_ms, &Ok(decision));
+                    written.extend(model.record(&place));
                 }
                 Outcome::Delete(place, decision) => {
                     decision.iter().flatten().for_each(|(version, _)| grows(*version));
@@ -291,9 +305,11 @@ impl Run {
                 Outcome::Touch(place, deadline, stamp) => {
                     stamp.iter().for_each(|stamp| grows(stamp.version));
                     model.touch(&place, Expiry::At(deadline), now_ms, &Ok(stamp));
+                    written.extend(model.record(&place));
                 }
             }
         }
+        self.history.written.extend(written);
         self.history.states.push(Arc::new(model));
     }
 
