@@ -7,7 +7,7 @@ use crate::address::{Address, Tenant};
 use crate::clock::{NEVER, is_expired};
 use crate::entry::{Entry, Stamp};
 use crate::error::{Error, Result};
-use crate::index::{Index, Key, Namespace, Slot};
+use crate::index::{Index, Key, KeyRange, Namespace, Slot};
 use crate::log::record::{Kind, Record};
 use crate::log::segment::{Segment, SegmentTable, file_name};
 use crate::tail::Tail;
@@ -155,6 +155,12 @@ pub struct Scan<'a> {
     pub limit: usize,
 }
 
+impl<'a> Scan<'a> {
+    pub(crate) fn range(&self) -> KeyRange<'a> {
+        KeyRange { prefix: self.prefix, after: self.after, reverse: self.reverse }
+    }
+}
+
 /// A page of entries.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
@@ -239,7 +245,7 @@ impl Glance {
             namespace.len()
         } else {
             let alive = |(_, slot): &(&Key, Slot)| !is_expired(slot.deadline, self.now_ms);
-            index.range(namespace, prefix, None, false).filter(alive).count()
+            index.range(namespace, &KeyRange::prefix(prefix)).filter(alive).count()
         };
         count as u64
     }
@@ -247,7 +253,7 @@ impl Glance {
     pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
         self.depends_on(state.index.changed(tenant, scan.namespace));
         let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Page::default() };
-        let range = state.index.range(namespace, scan.prefix, scan.after, scan.reverse);
+        let range = state.index.range(namespace, &scan.range());
         if scan.reverse {
             self.page(state, range.rev(), scan.limit)
         } else {

@@ -333,6 +333,7 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::clock::NEVER;
+    use crate::index::KeyRange;
     use crate::log::record::Record;
     use proptest::prelude::*;
 
@@ -402,7 +403,7 @@ mod tests {
             for tenant in 0..2 {
                 let list = |index: &Index| -> Vec<_> {
                     index.namespaces(Tenant(tenant), std::ops::Bound::Unbounded).map(|(name, namespace)| {
-                        let keys: Vec<_> = index.range(namespace, "", None, false).map(|(key, slot)| (key.clone(), slot)).collect();
+                        let keys: Vec<_> = index.range(namespace, &KeyRange::prefix("")).map(|(key, slot)| (key.clone(), slot)).collect();
                         (name.to_owned(), namespace.timed, keys)
                     }).collect()
                 };

@@ -11,11 +11,13 @@
 mod key;
 mod load;
 mod node;
+mod range;
 mod tag;
 
 pub use key::Key;
 pub(crate) use load::load;
 pub(crate) use node::Slot;
+pub(crate) use range::KeyRange;
 pub(crate) use tag::{Tag, Tagger};
 
 use crate::address::{Address, Tenant};
@@ -441,57 +443,19 @@ impl Index {
         Some((previous, older))
     }
 
-    /// The entries of `namespace` whose keys start with `prefix`, in order from both ends, beyond `after` if that is
-    /// given: above it going forward, below it in `reverse`.
+    /// The entries of `namespace` that a [`KeyRange`] names, in order from both ends.
     pub(crate) fn range<'i>(
         &'i self,
         namespace: &'i Namespace,
-        prefix: &str,
-        after: Option<&str>,
-        reverse: bool,
+        range: &KeyRange<'_>,
     ) -> impl DoubleEndedIterator<Item = (&'i Key, Slot)> + use<'i> {
-        let end = prefix_end(prefix);
-        let mut lower = Bound::Included(prefix);
-        let mut upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut beyond = false;
-        match after {
-            Some(after) if reverse => {
-                beyond = after <= prefix;
-                if end.as_deref().is_none_or(|end| after < end) {
-                    upper = Bound::Excluded(after);
-                }
-            }
-            Some(after) => {
-                beyond = end.as_deref().is_some_and(|end| after >= end);
-                if after >= prefix {
-                    lower = Bound::Excluded(after);
-                }
-            }
-            None => {}
-        }
-        // A range that starts behind its end is an error to BTreeMap; here it is merely empty.
-        let range = (!beyond).then(|| namespace.entries.range::<str, _>((lower, upper)));
-        range.into_iter().flatten().map(|(key, number)| (key, self.nodes.get(*number).slot()))
+        range.of(&namespace.entries).map(|(key, number)| (key, self.nodes.get(*number).slot()))
     }
-}
-
-/// The smallest text above every text that starts with `prefix`, if there is one. UTF-8 sorts by code point.
-fn prefix_end(prefix: &str) -> Option<String> {
-    let mut end = prefix.to_owned();
-    while let Some(last) = end.pop() {
-        // Surrogates are no characters: the range skips them.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn slot(sequence: u64, deadline: u64) -> Slot {
         Slot { sequence, creation: 1, created_at: 0, deadline, segment: 1, position: 0, length: 10 }
@@ -499,15 +463,6 @@ mod tests {
 
     fn address(key: &str) -> Address<'_> {
         Address::new(Tenant::DEFAULT, "n", key).unwrap()
-    }
-
-    #[test]
-    fn prefix_ends() {
-        assert_eq!(prefix_end("ab").as_deref(), Some("ac"));
-        assert_eq!(prefix_end("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
-        assert_eq!(prefix_end("a\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(prefix_end("\u{10ffff}"), None);
-        assert_eq!(prefix_end(""), None);
     }
 
     #[test]
@@ -557,26 +512,5 @@ mod tests {
         index.forget(tag, 3);
         assert_eq!((index.held(tag), index.tombstones(), index.bytes()), (Held::Nothing, 0, 0));
         [1, 2, 7, 8].into_iter().for_each(|segment| index.drop_usage(segment));
-    }
-
-    proptest! {
-        #[test]
-        fn ranges_agree_with_filtering(keys in proptest::collection::btree_set("[a-c]{1,4}", 0..30),
-                                       prefix in "[a-c]{0,3}", after in proptest::option::of("[a-d]{1,4}"), reverse: bool) {
-            let mut index = Index::default();
-            for key in &keys {
-                index.put(address(key), slot(1, 5));
-            }
-            let mut expected: Vec<&str> = keys.iter().map(String::as_str).filter(|key| key.starts_with(&prefix))
-                .filter(|key| after.as_deref().is_none_or(|after| if reverse { *key < after } else { *key > after }))
-                .collect();
-            let mut found: Vec<&str> = index.namespace(Tenant::DEFAULT, "n").into_iter()
-                .flat_map(|namespace| index.range(namespace, &prefix, after.as_deref(), reverse)).map(|(key, _)| key.as_str()).collect();
-            if reverse {
-                expected.reverse();
-                found.reverse();
-            }
-            prop_assert_eq!(found, expected);
-        }
     }
 }
