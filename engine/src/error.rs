@@ -196,6 +196,17 @@ pub enum Error {
         cause: Arc<str>,
     },
 
+    /// The snapshot has gone beyond one of its [limits](crate::SnapshotLimits).
+    #[error(
+        "the snapshot of version {version} has ended: {why}; take another one, with higher limits if need be"
+    )]
+    SnapshotEnded {
+        /// Its version.
+        version: u64,
+        /// Which limit.
+        why: &'static str,
+    },
+
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

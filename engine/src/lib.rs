@@ -60,6 +60,7 @@ mod recovery;
 mod repair;
 mod report;
 mod restore;
+mod snapshot;
 mod state;
 mod store;
 mod tail;
@@ -83,6 +84,7 @@ pub use repair::{
 };
 pub use report::{CompactionReport, OpenProgress, OpenReport, SYNC_BUCKETS, SegmentStats, Stats};
 pub use restore::{RestoreReport, restore, restore_on};
+pub use snapshot::{Snapshot, SnapshotLimits, SnapshotPage};
 pub use state::{Found, NamespacePage, NamespaceScan, Page, Scan, Values};
 pub use store::Store;
 pub use view::View;

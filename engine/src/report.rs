@@ -49,6 +49,8 @@ pub struct Stats {
     pub segments: Vec<SegmentStats>,
     /// Bytes of log written.
     pub log_bytes: u64,
+    /// Snapshots that live.
+    pub snapshots: usize,
     /// Bytes of segments that are no longer part of the log, but still being read.
     pub pinned_bytes: u64,
     /// What compaction has done since the store was opened.

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, Key, KeyRange, Namespace, Slot};
 use crate::log::record::{Kind, Record};
 use crate::log::segment::{Segment, SegmentTable, file_name};
+use crate::snapshot::Snapshots;
 use crate::tail::Tail;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -26,6 +27,7 @@ pub(crate) struct State {
     /// Set once the log has failed: the state is then the acknowledged one, for good.
     pub(crate) failed: bool,
     pub(crate) closed: bool,
+    pub(crate) snapshots: Snapshots,
     /// A buffer for the next frame, so that large ones are not allocated again and again.
     pub(crate) frame_buffer: Vec<u8>,
     /// A buffer for encoding the operations of one write.
@@ -81,6 +83,16 @@ pub struct Values {
 impl Values {
     pub(crate) fn new(state: &State) -> Values {
         Values { segments: Arc::clone(&state.segments) }
+    }
+
+    /// With `others` besides the segments of the log.
+    pub(crate) fn with(state: &State, others: &SegmentTable) -> Values {
+        let mut values = Values::new(state);
+        if !others.is_empty() {
+            let others = others.iter().map(|(id, segment)| (*id, Arc::clone(segment)));
+            Arc::make_mut(&mut values.segments).extend(others);
+        }
+        values
     }
 
     /// A hint: these entries are about to be loaded. For a batch of them this makes the processor wait for memory once
@@ -316,7 +328,7 @@ impl State {
     }
 
     /// The record that a slot points at, if it is not in the file yet.
-    fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
+    pub(crate) fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
         let active = self.tail.segment();
         let written = if slot.segment == active.id {
             active.written()

@@ -14,6 +14,7 @@ use crate::log::segment::Segment;
 use crate::options::{Durability, Limits, Options};
 use crate::recovery;
 use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, SyncTimes};
+use crate::snapshot::Snapshots;
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
@@ -101,6 +102,7 @@ impl Store {
             next_sequence: sequence + 1,
             failed: false,
             closed: false,
+            snapshots: Snapshots::default(),
             frame_buffer: Vec::new(),
             scratch: Vec::new(),
         };
@@ -300,6 +302,7 @@ impl Store {
             tombstones: state.index.tombstones(),
             tombstone_bytes: state.index.tombstone_bytes(),
             segments: state.segments.values().map(|segment| segment_stats(&state, segment)).collect(),
+            snapshots: state.snapshots.len(),
             pinned_bytes: inner.compactor.pinned_bytes(),
             compaction: inner.compactor.total(),
             log_bytes: state.segments.values().map(|segment| u64::from(segment.written())).sum(),

@@ -213,6 +213,7 @@ fn run_compaction(inner: &Inner) {
 }
 
 fn upkeep(inner: &Inner) -> Result<()> {
+    inner.state_mut().snapshots.end_old();
     // Each whatever becomes of the others: a full disk is no reason not to sync.
     if inner.progress.durability() == Durability::Buffered {
         inner.sync_until(inner.progress.written());

@@ -332,7 +332,7 @@ impl<'s> Writer<'s> {
     }
 
     fn carry_out(&mut self, at: Option<Address<'_>>) {
-        let State { index, tail, scratch, next_sequence, .. } = &mut *self.state;
+        let State { index, tail, scratch, next_sequence, snapshots, .. } = &mut *self.state;
         for step in &self.plan {
             let encoded = &scratch[step.start..step.end];
             let named = || Record::trusted(encoded).and_then(|record| record.address());
@@ -347,6 +347,7 @@ impl<'s> Writer<'s> {
                 Some(slot) => index.put(at, Slot { segment, position, length, ..slot }),
                 None => index.bury(at, Tombstone { sequence, segment, length }),
             };
+            snapshots.note(at, &previous);
             tail.note(Undo { at: frame_at, previous });
         }
         *next_sequence += self.plan.len() as u64;

@@ -302,6 +302,10 @@ impl Inner {
         let ids = numbers(inputs);
         {
             let mut state = self.state_mut();
+            // Frames that are acknowledged may still be in memory, and hold on to their segments.
+            state.tail.retire(self.progress.acknowledged());
+            self.note_pending(&state);
+            state.snapshots.pin(inputs.iter().map(|input| &input.segment));
             let table = Arc::make_mut(&mut state.segments);
             ids.iter().for_each(|id| drop(table.remove(id)));
             ids.iter().for_each(|id| state.index.drop_usage(*id));

@@ -10,7 +10,7 @@ use std::ops::Deref;
 pub struct Key(CompactString);
 
 impl Key {
-    pub(super) fn new(key: &str) -> Key {
+    pub(crate) fn new(key: &str) -> Key {
         Key(CompactString::new(key))
     }
 

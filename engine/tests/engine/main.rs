@@ -9,6 +9,7 @@ mod failure;
 mod hints;
 mod model;
 mod salvage;
+mod snapshot;
 mod support;
 mod verify;
 mod waiting;
