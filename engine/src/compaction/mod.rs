@@ -145,9 +145,9 @@ impl Inner {
         let _turn = self.compactor.pause();
         if self.feed_retention_bytes == 0 {
             self.rotate_at_cut()?;
-            self.settle()?;
-            self.seal_full()?;
         }
+        self.settle()?;
+        self.seal_full()?;
         let mut report = CompactionReport::default();
         loop {
             let chosen = policy::choose_all(&self.candidates()?, &self.aim());
