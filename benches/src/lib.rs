@@ -16,6 +16,7 @@ mod error;
 pub mod key;
 pub mod limit;
 pub mod measure;
+pub mod pauses;
 pub mod pool;
 mod process;
 pub mod procfs;

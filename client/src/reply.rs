@@ -1,9 +1,11 @@
 //! Replies. All of them own what they hold, so that the connection can go on while they are looked at.
 
+mod backup;
 mod entry;
 mod hello;
 mod object;
 
+pub use backup::Backup;
 pub use entry::Entry;
 pub use hello::Hello;
 

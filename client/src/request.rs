@@ -13,7 +13,7 @@ use larder_protocol::{Lines, RequestError, RequestLine, lines};
 
 pub use list::{List, Namespaces, Paged};
 pub use read::{Count, Entry, Exists, Get, GetPath, Mget, TimeToLive};
-pub use server::{Hello, Ping, Stats, Sync};
+pub use server::{Backup, Hello, Ping, Stats, Sync};
 pub use write::{Del, Persist, Set, Take, Touch};
 
 /// A command with its arguments. It can be implemented for commands that this crate has no type for.

@@ -41,6 +41,8 @@ macro_rules! verbs {
             sync() -> u64 = request::Sync;
             /// Asks for counters, sizes and lag, as a JSON object.
             stats() -> String = request::Stats;
+            /// Has the server write a backup of that name, and waits until it is durable.
+            backup(name: &str) -> reply::Backup = request::Backup::new(name);
         }
     };
 }

@@ -12,6 +12,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A deadline that never passes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// The latest time there is, in milliseconds since the Unix epoch: in the year 10889. Times fit 6 bytes in the index.
+pub(crate) const TIME_MAX_MS: u64 = (1 << 48) - 2;
+
 /// Where time comes from. Tests put their own in place of [`SystemClock`], and need no sleeping.
 pub trait Clock: Debug + Send + Sync {
     /// The wall clock, in milliseconds since the Unix epoch. Read once, at open.
@@ -57,8 +60,7 @@ impl CarriedClock {
     /// Now, in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         let passed_ms = self.source.boot_ms().saturating_sub(self.boot_at_open_ms);
-        // One below NEVER at the most, so that what never expires never does.
-        self.wall_at_open_ms.saturating_add(passed_ms).min(NEVER - 1)
+        self.wall_at_open_ms.saturating_add(passed_ms).min(TIME_MAX_MS)
     }
 }
 

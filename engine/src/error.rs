@@ -76,6 +76,51 @@ pub enum Error {
         found: String,
     },
 
+    /// The directory holds a backup, which is not to be opened itself: it must stay what it is.
+    #[error(
+        "{location} holds a backup, no store; put it into a new directory with `larder restore` and open that"
+    )]
+    IsBackup {
+        /// The directory.
+        location: String,
+    },
+
+    /// There is no complete backup to restore.
+    #[error(
+        "there is no complete backup in {location}: it has no BACKUP file; name the directory of another one"
+    )]
+    NotABackup {
+        /// The directory.
+        location: String,
+    },
+
+    /// A backup or a restore into the directory was interrupted.
+    #[error("{location} holds what an interrupted {what} left; do that again, or remove the directory")]
+    Unfinished {
+        /// The directory.
+        location: String,
+        /// Which of the two.
+        what: &'static str,
+    },
+
+    /// A backup, or a restored store, needs a directory of its own.
+    #[error("{location} is not empty, it holds {found:?}; name an empty or a new directory")]
+    NotEmpty {
+        /// The directory.
+        location: String,
+        /// A file found there.
+        found: String,
+    },
+
+    /// A backup in the directory of its store, or a store in that of a backup, would be lost with it.
+    #[error("{location} lies within {within}; name a directory outside of it")]
+    Inside {
+        /// The directory to be written.
+        location: String,
+        /// The one that is read.
+        within: String,
+    },
+
     /// There is no store, and none was to be created.
     #[error("there is no store in {location}")]
     Missing {
@@ -116,9 +161,13 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
-    /// The log cannot grow: the disk is full, or a limit is reached. Reads go on, deletes too as far as the
-    /// [reserve](crate::Options::reserve_bytes) goes, and writes resume by themselves once there is room.
-    #[error("{shortage} for the log in {location}; {}, and writing resumes by itself", shortage.remedy())]
+    /// The disk is full, or a limit is reached, so that the log cannot grow. Reads go on, deletes too as far as the
+    /// [reserve](crate::Options::reserve_bytes) goes, and writes resume by themselves once there is room; a backup or
+    /// restore has to be done again.
+    #[error(
+        "{shortage} in {location}; {}: writing resumes by itself, a backup or restore is to be repeated",
+        shortage.remedy()
+    )]
     NoSpace {
         /// The directory.
         location: String,
@@ -164,6 +213,17 @@ pub enum Error {
     Failed {
         /// The first failure.
         cause: Arc<str>,
+    },
+
+    /// The snapshot has gone beyond one of its [limits](crate::SnapshotLimits).
+    #[error(
+        "the snapshot of version {version} has ended: {why}; take another one, with higher limits if need be"
+    )]
+    SnapshotEnded {
+        /// Its version.
+        version: u64,
+        /// Which limit.
+        why: &'static str,
     },
 
     /// The store was closed.

@@ -46,16 +46,22 @@ pub mod disk;
 pub mod log;
 
 mod address;
+mod backup;
 mod clock;
 mod commit;
+mod compaction;
+mod draft;
 mod entry;
 mod error;
 mod flush;
 mod index;
 mod options;
 mod recovery;
+mod repair;
 mod report;
+mod restore;
 mod shortage;
+mod snapshot;
 mod state;
 mod store;
 mod tail;
@@ -64,14 +70,23 @@ mod view;
 mod writer;
 
 pub use address::{Address, AddressError, KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant, check_namespace};
+pub use backup::{BackupReport, backup, backup_on};
 pub use clock::{Clock, SystemClock};
 pub use commit::{Admission, Pending};
+pub use compaction::Compaction;
+pub use draft::Transfer;
 pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use index::Key;
 pub use options::{Durability, Limits, Options};
-pub use report::{OpenReport, SYNC_BUCKETS, Stats};
+pub use repair::{
+    Damage, EntryName, Event, LostEntry, SalvageOptions, SalvageReport, VerifyReport, Versions, salvage,
+    salvage_on, verify, verify_on,
+};
+pub use report::{CompactionReport, OpenProgress, OpenReport, SYNC_BUCKETS, SegmentStats, Stats};
+pub use restore::{RestoreReport, restore, restore_on};
 pub use shortage::Shortage;
+pub use snapshot::{Snapshot, SnapshotLimits, SnapshotPage};
 pub use state::{Found, NamespacePage, NamespaceScan, Page, Scan, Values};
 pub use store::Store;
 pub use view::View;

@@ -1,10 +1,13 @@
 //! How a store is opened, with every limit, its unit and its default.
 
 use crate::clock::{Clock, SystemClock};
+use crate::compaction::Compaction;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Result};
 use crate::log::format::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::report::OpenProgress;
 use crate::store::Store;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +59,7 @@ impl Limits {
 }
 
 /// How a store is opened.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) sync_interval: Duration,
@@ -66,9 +69,33 @@ pub struct Options {
     pub(crate) pending_bytes_max: u64,
     pub(crate) max_index_bytes: u64,
     pub(crate) limits: Limits,
+    pub(crate) compaction: Compaction,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) create: bool,
     pub(crate) background: bool,
+    pub(crate) on_progress: Option<Arc<OnProgress>>,
+}
+
+/// What is called as an open gets on.
+pub(crate) type OnProgress = dyn Fn(OpenProgress) + Send + Sync;
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("durability", &self.durability)
+            .field("sync_interval", &self.sync_interval)
+            .field("segment_bytes", &self.segment_bytes)
+            .field("feed_retention_bytes", &self.feed_retention_bytes)
+            .field("pending_bytes_max", &self.pending_bytes_max)
+            .field("max_index_bytes", &self.max_index_bytes)
+            .field("limits", &self.limits)
+            .field("compaction", &self.compaction)
+            .field("clock", &self.clock)
+            .field("create", &self.create)
+            .field("background", &self.background)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -82,9 +109,11 @@ impl Default for Options {
             pending_bytes_max: 32 << 20,
             max_index_bytes: u64::MAX,
             limits: Limits::default(),
+            compaction: Compaction::default(),
             clock: Arc::new(SystemClock),
             create: true,
             background: true,
+            on_progress: None,
         }
     }
 }
@@ -107,7 +136,7 @@ impl Options {
         self
     }
 
-    /// Size of a segment of the log, in bytes: 1 MiB to 2 GiB, default 256 MiB. A frame that does not fit gets a
+    /// Size of a segment of the log, in bytes: 4 KiB to 2 GiB, default 256 MiB. A frame that does not fit gets a
     /// larger segment of its own.
     pub fn segment_bytes(mut self, bytes: u64) -> Options {
         self.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
@@ -115,8 +144,9 @@ impl Options {
     }
 
     /// Disk space that is kept so that deletes and compaction go on when the disk is full, in bytes: a file of that size
-    /// is allocated beside the log, and made whole again before the log grows. Default 8 MiB, which is good for about
-    /// 50,000 single deletes; 0 for none.
+    /// is allocated beside the log, and made whole again before the log grows. Default 8 MiB, which is good for some
+    /// 40,000 single deletes, and for compaction of segments with no more than that in use; 0 for none. With a reserve as
+    /// large as a segment, whatever is dead can be reclaimed.
     pub fn reserve_bytes(mut self, bytes: u64) -> Options {
         self.reserve_bytes = bytes.min(SEGMENT_BYTES_MAX);
         self
@@ -146,6 +176,12 @@ impl Options {
         self
     }
 
+    /// When the log is compacted, and how fast.
+    pub fn compaction(mut self, compaction: Compaction) -> Options {
+        self.compaction = compaction.clamped();
+        self
+    }
+
     /// Where time comes from. Default [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
         self.clock = clock;
@@ -162,6 +198,12 @@ impl Options {
     /// to be waited for with [`Pending::wait`](crate::Pending::wait), which then does the work itself. Default true.
     pub fn background(mut self, background: bool) -> Options {
         self.background = background;
+        self
+    }
+
+    /// Has `tell` called as the open gets on, after each segment of the log, by any of the threads that load them.
+    pub fn on_progress(mut self, tell: impl Fn(OpenProgress) + Send + Sync + 'static) -> Options {
+        self.on_progress = Some(Arc::new(tell));
         self
     }
 

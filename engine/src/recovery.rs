@@ -24,23 +24,27 @@
 //! should a sync have failed, the system takes it for written, and the next sync would do nothing. All steps up to the new manifest can be repeated, should a crash
 //! interrupt them.
 
-use crate::address::{Address, Tenant};
-use crate::disk::{Disk, DiskFile, LOCK_FILE, Map, read_exact_at, write_all_at};
+use crate::disk::{Disk, DiskFile, DiskLock, LOCK_FILE, read_exact_at, write_all_at};
+use crate::draft::Stage;
 use crate::error::{Error, Result};
-use crate::index::{Index, Slot};
+use crate::index::{self, Index, Tagger};
 use crate::log::catalog::seal_file;
+use crate::log::content::Content;
 use crate::log::format::{FRAME_BYTES_SOFT, Salt, StoreId, VERSION_BLOCK};
 use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
-use crate::log::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
-use crate::log::record::Kind;
+use crate::log::hint::{self, Hint};
+use crate::log::manifest::{BACKUP_FILE, MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
 use crate::log::reserve::RESERVE_FILE;
+use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
-use crate::report::OpenReport;
+use crate::report::{OpenProgress, OpenReport};
 use crate::tail::absorb;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 /// What recovery found.
 #[derive(Debug)]
@@ -51,24 +55,40 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Manifest,
     /// Segments that held nothing. To be removed once a manifest without them is written.
     pub(crate) obsolete: Vec<u32>,
+    /// Sealed segments that have no hint file.
+    pub(crate) unhinted: Vec<u32>,
     pub(crate) report: OpenReport,
 }
 
-/// Recovers the store on `disk`, or prepares a new one if there is none and `create` is set.
-pub(crate) fn recover(disk: &Arc<dyn Disk>, create: bool) -> Result<Recovered> {
+/// Who wants to know how far an open has come.
+pub(crate) type Progress<'p> = Option<&'p (dyn Fn(OpenProgress) + Send + Sync)>;
+
+/// Recovers the store on `disk`, or prepares a new one if there is none and `create` is set. Uses so many threads.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    create: bool,
+    threads: usize,
+    progress: Progress<'_>,
+) -> Result<Recovered> {
     let names = list(&**disk)?;
     if !names.iter().any(|name| name == MANIFEST_FILE) {
         return prepare_new(&**disk, &names, create);
     }
-    let manifest = Manifest::read(&**disk)?;
-    let mut recovery = Recovery::new(&**disk, manifest);
+    let manifest = Manifest::read(&**disk, MANIFEST_FILE)?;
+    let mut recovery = Recovery::new(&**disk, manifest, progress);
     recovery.set_aside(&names)?;
-    for sealed in recovery.manifest.sealed.clone() {
-        recovery.load_sealed(&sealed)?;
-    }
+    recovery.load_sealed(threads)?;
     let tail = recovery.load_open()?;
     recovery.seal_tail(tail)?;
-    Ok(recovery.finish())
+    Ok(recovery.finish(threads))
+}
+
+/// Takes the directory for this process.
+pub(crate) fn own(disk: &dyn Disk) -> Result<Box<dyn DiskLock>> {
+    disk.lock().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
+        _ => Error::of_disk(format!("lock the directory {}", disk.location()), disk.location(), error),
+    })
 }
 
 /// Refuses a directory that no store is or is to be in, so that not even a lock is left in it.
@@ -77,9 +97,8 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, create: bool) -> Result<Recovered> {
 /// what it lets pass is looked at again under the lock.
 pub(crate) fn look(disk: &dyn Disk, create: bool) -> Result<()> {
     let names = list(disk)?;
-    let is_store =
-        |name: &String| name == LOCK_FILE || name == MANIFEST_FILE || parse_file_name(name).is_some();
-    if names.iter().any(is_store) { Ok(()) } else { check_new(disk, &names, create) }
+    let is_ours = names.iter().any(|name| name == LOCK_FILE || name == MANIFEST_FILE);
+    if is_ours { Ok(()) } else { check_new(disk, &names, create) }
 }
 
 fn list(disk: &dyn Disk) -> Result<Vec<String>> {
@@ -89,41 +108,54 @@ fn list(disk: &dyn Disk) -> Result<Vec<String>> {
     })
 }
 
-/// Whether a directory without manifest and segments may become a store.
+/// Whether a directory without a manifest may become a store.
 fn check_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<()> {
-    let ours = |name: &str| matches!(name, LOCK_FILE | "lost+found" | MANIFEST_NEW_FILE | RESERVE_FILE);
-    if let Some(found) = names.iter().find(|name| !ours(name)) {
-        return Err(Error::NotAStore { location: disk.location(), found: found.clone() });
+    let location = disk.location();
+    if names.iter().any(|name| name == BACKUP_FILE) {
+        return Err(Error::IsBackup { location });
     }
-    if create { Ok(()) } else { Err(Error::Missing { location: disk.location() }) }
-}
-
-fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
+    if let Some(stage) = Stage::of(names) {
+        return Err(Error::Unfinished { location, what: stage.what });
+    }
     if names.iter().any(|name| parse_file_name(name).is_some()) {
         return Err(Error::damaged(MANIFEST_FILE, 0, "it is missing, though there are segments of a store"));
     }
+    let ours = |name: &str| matches!(name, LOCK_FILE | "lost+found" | MANIFEST_NEW_FILE | RESERVE_FILE);
+    if let Some(found) = names.iter().find(|name| !ours(name)) {
+        return Err(Error::NotAStore { location, found: found.clone() });
+    }
+    if create { Ok(()) } else { Err(Error::Missing { location }) }
+}
+
+fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
     check_new(disk, names, create)?;
-    let mut id = [0; 16];
-    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
-    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(StoreId(id)) };
+    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(new_store_id()?) };
     let report = OpenReport { created: true, clean: true, ..OpenReport::default() };
     Ok(Recovered {
         index: Index::default(),
         segments: SegmentTable::new(),
         manifest,
         obsolete: Vec::new(),
+        unhinted: Vec::new(),
         report,
     })
+}
+
+/// The identity of a new store.
+pub(crate) fn new_store_id() -> Result<StoreId> {
+    let mut id = [0; 16];
+    rustix::rand::getrandom(&mut id[..], rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("get random bytes for the store's id", error.into()))?;
+    Ok(StoreId(id))
 }
 
 /// A recovery under way.
 struct Recovery<'d> {
     disk: &'d dyn Disk,
+    progress: Progress<'d>,
     manifest: Manifest,
-    index: Index,
-    /// Removals met so far, by the sequence of the removal: they also count for older puts that are met later.
-    removed: HashMap<(Tenant, String, String), u64>,
+    hints: Vec<Hint>,
+    unhinted: Vec<u32>,
     segments: SegmentTable,
     report: OpenReport,
     ceiling: u64,
@@ -139,25 +171,32 @@ struct Unproven {
     last_sequence: u64,
 }
 
+/// A sealed segment that was found whole.
+struct Whole {
+    segment: Segment,
+    hint: Hint,
+    has_hint_file: bool,
+}
+
 /// An open segment as far as its frames are good.
 struct TailSegment {
     id: u32,
+    hint: Hint,
     file: Arc<dyn DiskFile>,
     salt: Salt,
     summary: Footer,
 }
 
 /// Where the intact log ends so far.
-#[derive(Clone, Copy)]
-struct Last {
-    sequence: u64,
-    chain: u32,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) sequence: u64,
+    pub(crate) chain: u32,
 }
 
 impl Last {
     /// Whether a frame is the next one of the log.
-    fn is_continued_by(self, frame: &Frame<'_>) -> bool {
-        let header = &frame.header;
+    pub(crate) fn is_continued_by(self, header: &frame::Header) -> bool {
         header.previous == self.chain && header.first_sequence == self.sequence + 1 && header.records > 0
     }
 }
@@ -170,14 +209,15 @@ struct Break {
 }
 
 impl<'d> Recovery<'d> {
-    fn new(disk: &'d dyn Disk, manifest: Manifest) -> Recovery<'d> {
+    fn new(disk: &'d dyn Disk, manifest: Manifest, progress: Progress<'d>) -> Recovery<'d> {
         let report = OpenReport { clean: manifest.clean, ..OpenReport::default() };
         let ceiling = manifest.ceiling;
         Recovery {
             disk,
+            progress,
             manifest,
-            index: Index::default(),
-            removed: HashMap::new(),
+            hints: Vec::new(),
+            unhinted: Vec::new(),
             segments: SegmentTable::new(),
             report,
             ceiling,
@@ -189,10 +229,13 @@ impl<'d> Recovery<'d> {
     /// Deals with files of segments that are not part of the store: retired and unfinished ones are removed, others
     /// renamed.
     fn set_aside(&mut self, names: &[String]) -> Result<()> {
-        let named = |id: u32| {
-            self.manifest.open.contains(&id) || self.manifest.sealed.iter().any(|sealed| sealed.segment == id)
-        };
+        let is_sealed = |id: u32| self.manifest.sealed.iter().any(|sealed| sealed.segment == id);
+        let named = |id: u32| self.manifest.open.contains(&id) || is_sealed(id);
         for name in names {
+            if hint::parse_file_name(name).is_some_and(|id| !is_sealed(id)) {
+                // Its segment is no more. Should it stay, no segment will ever have its number.
+                let _ = self.disk.remove(name);
+            }
             let Some(id) = parse_file_name(name) else { continue };
             if named(id) {
                 continue;
@@ -272,41 +315,73 @@ impl<'d> Recovery<'d> {
         Ok((file, header.kind))
     }
 
-    fn load_sealed(&mut self, sealed: &Sealed) -> Result<()> {
+    /// Loads the sealed segments, several at a time. Of several that are damaged, the first is told.
+    fn load_sealed(&mut self, threads: usize) -> Result<()> {
+        let sealed = &self.manifest.sealed;
+        let bytes_total = sealed.iter().map(|sealed| sealed.end).sum();
+        let (next, bytes_done) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let found = Mutex::new(Vec::new());
+        let work = || {
+            while let Some((number, sealed)) = {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                sealed.get(number).map(|sealed| (number, sealed))
+            } {
+                let whole = self.read_sealed(sealed);
+                found.lock().unwrap_or_else(PoisonError::into_inner).push((number, whole));
+                let bytes_done = bytes_done.fetch_add(sealed.end, Ordering::Relaxed) + sealed.end;
+                if let Some(tell) = self.progress {
+                    tell(OpenProgress { bytes_done, bytes_total });
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads.min(sealed.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.sort_unstable_by_key(|(number, _)| *number);
+        for (_, whole) in found {
+            let Whole { segment, hint, has_hint_file } = whole?;
+            if !has_hint_file {
+                self.unhinted.push(segment.id);
+            }
+            self.hints.push(hint);
+            self.add_segment(segment);
+        }
+        Ok(())
+    }
+
+    fn read_sealed(&self, sealed: &Sealed) -> Result<Whole> {
         let name = file_name(sealed.segment);
         let (file, kind) = self.open_segment(sealed.segment, sealed.store)?;
         let salt = sealed.salt();
-        let content = Content::read(&*file, &name, sealed.end + FOOTER_BYTES as u64)?;
-        let bytes = content.bytes();
-        let end = usize::try_from(sealed.end).unwrap_or(usize::MAX);
-        let footer = bytes.get(end..).and_then(|bytes| Footer::decode(bytes, salt, sealed.end));
-        let Some(footer) = footer.filter(|footer| kind == sealed.kind && footer.chain == sealed.chain) else {
-            return Err(Error::damaged(&name, sealed.end, "the footer is missing or not the one written"));
-        };
-        let mut at = HEADER_BYTES;
-        let (mut frames, mut records) = (0, 0);
-        while at < end {
-            let position = length_u32(at);
-            let frame = Frame::decode(&bytes[at..end], salt, position, kind, Verify::Heads)
-                .map_err(|error| frame_damage(&name, position, error))?;
-            let highest =
-                frame.records(salt, Verify::Heads).flatten().map(|(_, record)| record.sequence).max();
-            if highest.is_some_and(|highest| highest > sealed.highest_sequence.min(self.manifest.sequence)) {
-                return Err(Error::damaged(
-                    &name,
-                    position.into(),
-                    "a sealed frame is newer than the manifest says",
-                ));
+        let mut foot = [0; FOOTER_BYTES];
+        let footer = match read_exact_at(&*file, &mut foot, sealed.end) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(Error::io(format!("read {name}"), error));
             }
-            self.apply(&frame, salt, Verify::Heads, sealed.segment);
-            frames += 1;
-            records += frame.header.records;
-            at += frame.header.frame_bytes();
+            _ => Footer::decode(&foot, salt, sealed.end),
+        };
+        let footer = footer.filter(|footer| {
+            kind == sealed.kind && (footer.chain, footer.records) == (sealed.chain, sealed.records)
+        });
+        if footer.is_none() {
+            return Err(Error::damaged(&name, sealed.end, "the footer is missing or not the one written"));
         }
-        if (frames, records) != (footer.frames, footer.records) || records != sealed.records {
-            return Err(Error::damaged(&name, sealed.end, "the footer counts other frames than there are"));
+        if sealed.highest_sequence > self.manifest.sequence {
+            return Err(Error::damaged(MANIFEST_FILE, 0, "a sealed segment is newer than the store"));
         }
-        self.add_segment(sealed.segment, salt, file, sealed.end)
+        let from_file = Hint::read(self.disk, sealed);
+        let has_hint_file = from_file.is_some();
+        let hint = match from_file {
+            Some(hint) => hint,
+            None => scan::hint(&*file, sealed)?,
+        };
+        let end = u32::try_from(sealed.end).unwrap_or(u32::MAX);
+        let segment = Segment::new(sealed.segment, salt, file, end, end)?;
+        Ok(Whole { segment, hint, has_hint_file })
     }
 
     /// Follows the chain through the open segments. Returns those with frames in them.
@@ -333,7 +408,8 @@ impl<'d> Recovery<'d> {
                 time_ms: 0,
                 chain: last.chain,
             };
-            let stop = self.follow(id, content.bytes(), salt, &mut last, &mut summary);
+            let mut hint = Hint::new(id);
+            let stop = self.follow(&mut hint, content.bytes(), salt, &mut last, &mut summary);
             if summary.frames > 0 || broken.is_none() {
                 broken = stop.map(|error| Break { file: name.clone(), position: summary.end, error });
             }
@@ -342,7 +418,7 @@ impl<'d> Recovery<'d> {
             self.ceiling = self.ceiling.max(summary.ceiling);
             self.manifest.time_ms = self.manifest.time_ms.max(summary.time_ms);
             if summary.frames > 0 {
-                tail.push(TailSegment { id, file, salt, summary });
+                tail.push(TailSegment { id, hint, file, salt, summary });
             } else {
                 if rest.is_some_and(is_zero) {
                     // The room that was allocated for it may be all there is for the next one. Else it is kept longer.
@@ -358,7 +434,7 @@ impl<'d> Recovery<'d> {
     /// that was not at the end of what was written.
     fn follow(
         &mut self,
-        id: u32,
+        hint: &mut Hint,
         bytes: &[u8],
         salt: Salt,
         last: &mut Last,
@@ -368,13 +444,15 @@ impl<'d> Recovery<'d> {
             let rest = bytes.get(usize::try_from(summary.end).ok()?..).filter(|rest| !rest.is_empty())?;
             let position = u32::try_from(summary.end).ok()?;
             match Frame::decode(rest, salt, position, SegmentKind::Log, Verify::Everything) {
-                Ok(frame) if last.is_continued_by(&frame) => {
-                    self.apply(&frame, salt, Verify::Everything, id);
+                Ok(frame) if last.is_continued_by(&frame.header) => {
+                    for (position, record) in frame.records(salt, Verify::Heads).flatten() {
+                        hint.push(&record, position);
+                    }
                     let (durable, position) = (frame.header.durable, summary.end);
                     absorb(summary, &frame.header, frame.header.frame_bytes());
                     let last_sequence = summary.highest_sequence;
                     while self.unproven.pop_front_if(|frame| frame.last_sequence <= durable).is_some() {}
-                    self.unproven.push_back(Unproven { segment: id, position, last_sequence });
+                    self.unproven.push_back(Unproven { segment: hint.segment, position, last_sequence });
                     *last = Last { sequence: summary.highest_sequence, chain: summary.chain };
                 }
                 Ok(_) => return Some(FrameError::Chain),
@@ -419,7 +497,7 @@ impl<'d> Recovery<'d> {
 
     /// Seals what is left of the open segments, so that it is durable and the log can go on in a new one.
     fn seal_tail(&mut self, tail: Vec<TailSegment>) -> Result<()> {
-        for TailSegment { id, file, salt, summary } in tail {
+        for TailSegment { id, hint, file, salt, summary } in tail {
             let end = u32::try_from(summary.end).unwrap_or(u32::MAX);
             let segment = Segment::new(id, salt, Arc::clone(&file), end, end)?;
             let unproven = self.unproven.iter().find(|frame| frame.segment == id);
@@ -438,51 +516,20 @@ impl<'d> Recovery<'d> {
             });
             self.manifest.sequence = summary.highest_sequence;
             self.manifest.chain = summary.chain;
-            self.add_segment(id, salt, file, summary.end)?;
+            self.hints.push(hint);
+            self.unhinted.push(id);
+            self.add_segment(segment);
         }
         Ok(())
     }
 
-    fn add_segment(&mut self, id: u32, salt: Salt, file: Arc<dyn DiskFile>, end: u64) -> Result<()> {
-        let end = u32::try_from(end).unwrap_or(u32::MAX);
+    fn add_segment(&mut self, segment: Segment) {
         self.report.segments += 1;
-        self.report.log_bytes += u64::from(end);
-        self.segments.insert(id, Arc::new(Segment::new(id, salt, file, end, end)?));
-        Ok(())
+        self.report.log_bytes += u64::from(segment.capacity);
+        self.segments.insert(segment.id, Arc::new(segment));
     }
 
-    /// Puts the records of a frame into the index; the highest sequence wins, in whatever order they come.
-    fn apply(&mut self, frame: &Frame<'_>, salt: Salt, verify: Verify, segment: u32) {
-        for (position, record) in frame.records(salt, verify).flatten() {
-            let Some(at) = record.address() else { continue };
-            if self.index.get(at).is_some_and(|slot| slot.sequence > record.sequence) {
-                continue;
-            }
-            if record.kind != Kind::Put {
-                self.index.replace(at, None, record.sequence);
-                let removed = self.removed.entry(owned(at)).or_default();
-                *removed = record.sequence.max(*removed);
-                continue;
-            }
-            if !self.removed.is_empty()
-                && self.removed.get(&owned(at)).is_some_and(|removed| *removed > record.sequence)
-            {
-                continue;
-            }
-            let slot = Slot {
-                sequence: record.sequence,
-                creation: record.creation,
-                created_at: record.created_at,
-                deadline: record.deadline,
-                segment,
-                position,
-                length: length_u32(record.encoded_len()),
-            };
-            self.index.replace(at, Some(slot), record.sequence);
-        }
-    }
-
-    fn finish(mut self) -> Recovered {
+    fn finish(mut self, threads: usize) -> Recovered {
         let manifest = &mut self.manifest;
         if !manifest.clean {
             // Versions up to the ceiling may have been answered; none of them may name anything else.
@@ -490,12 +537,14 @@ impl<'d> Recovery<'d> {
         }
         manifest.clean = false;
         manifest.ceiling = manifest.sequence + VERSION_BLOCK;
-        self.report.entries = self.index.entries();
+        let index = index::load(&self.hints, threads, Tagger::new());
+        self.report.entries = index.entries();
         Recovered {
-            index: self.index,
+            index,
             segments: self.segments,
             manifest: self.manifest,
             obsolete: self.obsolete,
+            unhinted: self.unhinted,
             report: self.report,
         }
     }
@@ -514,7 +563,7 @@ fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
+pub(crate) fn is_footer(bytes: &[u8], salt: Salt, position: u64) -> bool {
     Footer::decode(bytes, salt, position).is_some()
 }
 
@@ -522,46 +571,7 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-fn frame_damage(name: &str, position: u32, error: FrameError) -> Error {
-    let offset = if let FrameError::Record(_, at) = error { at } else { position };
-    Error::damaged(name, offset.into(), error.describe())
-}
-
-fn owned(at: Address<'_>) -> (Tenant, String, String) {
-    (at.tenant(), at.namespace().to_owned(), at.key().to_owned())
-}
-
 /// Positions in a segment fit 32 bits.
 fn length_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-/// The bytes of a segment: mapped, or read where the disk has no mappings.
-enum Content {
-    Mapped(Map, usize),
-    Read(Vec<u8>),
-}
-
-impl Content {
-    fn read(file: &dyn DiskFile, name: &str, length: u64) -> Result<Content> {
-        let failed = |error| Error::io(format!("read {name}"), error);
-        let size = file.len().map_err(failed)?;
-        if size < length || u32::try_from(length).is_err() {
-            return Err(Error::damaged(name, size, "the file is shorter than it was"));
-        }
-        let bytes = usize::try_from(length).map_err(|_| Error::damaged(name, 0, "the file is too long"))?;
-        if let Some(map) = file.map(length).map_err(failed)? {
-            return Ok(Content::Mapped(map, bytes));
-        }
-        let mut content = vec![0; bytes];
-        read_exact_at(file, &mut content, 0).map_err(failed)?;
-        Ok(Content::Read(content))
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Content::Mapped(map, length) => map.get(0, *length).unwrap_or_default(),
-            Content::Read(bytes) => bytes,
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! What the store tells about itself.
 
+use crate::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,17 +25,36 @@ pub struct OpenReport {
     pub duration: Duration,
 }
 
+/// How far an open has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenProgress {
+    /// Bytes of sealed log that were loaded.
+    pub bytes_done: u64,
+    /// Bytes of sealed log that there are.
+    pub bytes_total: u64,
+}
+
 /// Figures about a store at work.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Stats {
     /// Entries, those past their deadline but not yet reclaimed included.
     pub entries: u64,
     /// Estimated memory of the index, in bytes.
     pub index_bytes: u64,
-    /// Segments of the log.
-    pub segments: usize,
+    /// Delete and expire records that are the newest of their address.
+    pub tombstones: u64,
+    /// Their bytes in the log.
+    pub tombstone_bytes: u64,
+    /// The segments of the log, by number.
+    pub segments: Vec<SegmentStats>,
     /// Bytes of log written.
     pub log_bytes: u64,
+    /// Snapshots that live.
+    pub snapshots: usize,
+    /// Bytes of segments that are no longer part of the log, but still being read.
+    pub pinned_bytes: u64,
+    /// What compaction has done since the store was opened.
+    pub compaction: CompactionReport,
     /// Bytes of log in memory, not yet acknowledged.
     pub pending_bytes: u64,
     /// Version of the newest change, acknowledged or not.
@@ -53,6 +73,53 @@ pub struct Stats {
     /// Whether there was no room for the log to grow when that was last tried: puts are refused with
     /// [`Error::NoSpace`](crate::Error::NoSpace) once its last segment is full.
     pub short_of_space: bool,
+}
+
+/// Figures about a segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SegmentStats {
+    /// Its number.
+    pub segment: u32,
+    /// Bytes of its records.
+    pub bytes: u64,
+    /// Bytes of records that are the newest of their entry.
+    pub live_bytes: u64,
+    /// Bytes that compaction would win: all but those, and but tombstones that still cover an older record.
+    pub dead_bytes: u64,
+}
+
+/// What compaction did.
+#[derive(Debug, Clone, Default)]
+pub struct CompactionReport {
+    /// Segments that it has replaced.
+    pub segments_in: usize,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Segments that it has made of them.
+    pub segments_out: usize,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Records dropped because a newer one of their address exists.
+    pub records_dropped: u64,
+    /// Delete and expire records dropped because they covered nothing any more.
+    pub tombstones_dropped: u64,
+    /// Damaged places met; their segments stay as they are.
+    pub damaged: Vec<Error>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl CompactionReport {
+    pub(crate) fn add(&mut self, other: &CompactionReport) {
+        self.segments_in += other.segments_in;
+        self.bytes_in += other.bytes_in;
+        self.segments_out += other.segments_out;
+        self.bytes_out += other.bytes_out;
+        self.records_dropped += other.records_dropped;
+        self.tombstones_dropped += other.tombstones_dropped;
+        self.damaged.extend_from_slice(&other.damaged);
+        self.duration += other.duration;
+    }
 }
 
 /// Buckets of the histogram of sync times: the last begins at about 8 s.

@@ -7,9 +7,10 @@ use crate::address::{Address, Tenant};
 use crate::clock::{NEVER, is_expired};
 use crate::entry::{Entry, Stamp};
 use crate::error::{Error, Result};
-use crate::index::{Index, Key, Namespace, Slot};
+use crate::index::{Index, Key, KeyRange, Namespace, Slot};
 use crate::log::record::{Kind, Record};
-use crate::log::segment::{SegmentTable, file_name};
+use crate::log::segment::{Segment, SegmentTable, file_name};
+use crate::snapshot::Snapshots;
 use crate::tail::Tail;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -26,6 +27,7 @@ pub(crate) struct State {
     /// Set once the log has failed: the state is then the acknowledged one, for good.
     pub(crate) failed: bool,
     pub(crate) closed: bool,
+    pub(crate) snapshots: Snapshots,
     /// A buffer for the next frame, so that large ones are not allocated again and again.
     pub(crate) frame_buffer: Vec<u8>,
     /// A buffer for encoding the operations of one write.
@@ -81,6 +83,16 @@ pub struct Values {
 impl Values {
     pub(crate) fn new(state: &State) -> Values {
         Values { segments: Arc::clone(&state.segments) }
+    }
+
+    /// With `others` besides the segments of the log.
+    pub(crate) fn with(state: &State, others: &SegmentTable) -> Values {
+        let mut values = Values::new(state);
+        if !others.is_empty() {
+            let others = others.iter().map(|(id, segment)| (*id, Arc::clone(segment)));
+            Arc::make_mut(&mut values.segments).extend(others);
+        }
+        values
     }
 
     /// A hint: these entries are about to be loaded. For a batch of them this makes the processor wait for memory once
@@ -155,6 +167,12 @@ pub struct Scan<'a> {
     pub limit: usize,
 }
 
+impl<'a> Scan<'a> {
+    pub(crate) fn range(&self) -> KeyRange<'a> {
+        KeyRange { prefix: self.prefix, after: self.after, reverse: self.reverse }
+    }
+}
+
 /// A page of entries.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
@@ -203,7 +221,7 @@ impl Glance {
     }
 
     /// The slot of a live entry.
-    pub(crate) fn slot<'s>(&mut self, state: &'s State, at: Address<'_>) -> Option<&'s Slot> {
+    pub(crate) fn slot(&mut self, state: &State, at: Address<'_>) -> Option<Slot> {
         match state.index.get(at) {
             Some(slot) => {
                 self.depends_on(slot.sequence);
@@ -220,12 +238,12 @@ impl Glance {
         self.slot(state, at).map(|slot| self.found(state, slot))
     }
 
-    pub(crate) fn found(&mut self, state: &State, slot: &Slot) -> Found {
-        let memory = state.unwritten(slot).map(|record| {
+    pub(crate) fn found(&mut self, state: &State, slot: Slot) -> Found {
+        let memory = state.unwritten(&slot).map(|record| {
             let copy = self.copies.entry(slot.sequence).or_insert_with(|| Arc::from(record));
             Arc::clone(copy)
         });
-        Found::new(*slot, memory)
+        Found::new(slot, memory)
     }
 
     pub(crate) fn count(&mut self, state: &State, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
@@ -238,8 +256,8 @@ impl Glance {
         let count = if prefix.is_empty() && !namespace.is_timed() {
             namespace.len()
         } else {
-            let alive = |(_, slot): &(&Key, &Slot)| !is_expired(slot.deadline, self.now_ms);
-            index.range(namespace, prefix, None, false).filter(alive).count()
+            let alive = |(_, slot): &(&Key, Slot)| !is_expired(slot.deadline, self.now_ms);
+            index.range(namespace, &KeyRange::prefix(prefix)).filter(alive).count()
         };
         count as u64
     }
@@ -247,7 +265,7 @@ impl Glance {
     pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
         self.depends_on(state.index.changed(tenant, scan.namespace));
         let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Page::default() };
-        let range = state.index.range(namespace, scan.prefix, scan.after, scan.reverse);
+        let range = state.index.range(namespace, &scan.range());
         if scan.reverse {
             self.page(state, range.rev(), scan.limit)
         } else {
@@ -258,12 +276,12 @@ impl Glance {
     fn page<'s>(
         &mut self,
         state: &State,
-        range: impl Iterator<Item = (&'s Key, &'s Slot)>,
+        range: impl Iterator<Item = (&'s Key, Slot)>,
         limit: usize,
     ) -> Page {
         let now_ms = self.now_ms;
         let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, now_ms));
-        let found = |(key, slot): (&Key, &Slot)| (key.clone(), self.found(state, slot));
+        let found = |(key, slot): (&Key, Slot)| (key.clone(), self.found(state, slot));
         let items = live.by_ref().take(limit).map(found).collect();
         Page { items, more: live.next().is_some() }
     }
@@ -291,12 +309,18 @@ impl Glance {
 }
 
 impl State {
+    /// Has the log go on in the empty segment `next`; the open frame must be empty.
+    pub(crate) fn rotate(&mut self, next: Arc<Segment>) {
+        Arc::make_mut(&mut self.segments).insert(next.id, Arc::clone(&next));
+        self.tail.rotate(next);
+    }
+
     /// Takes back everything after `acknowledged`, for good.
     pub(crate) fn roll_back(&mut self, acknowledged: u64) {
         let State { index, tail, .. } = self;
         tail.roll_back(acknowledged, |encoded, previous| {
             if let Some(at) = Record::trusted(encoded).and_then(|record| record.address()) {
-                index.replace(at, previous, 0);
+                index.restore(at, previous);
             }
         });
         self.next_sequence = acknowledged + 1;
@@ -304,7 +328,7 @@ impl State {
     }
 
     /// The record that a slot points at, if it is not in the file yet.
-    fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
+    pub(crate) fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
         let written = match self.tail.segment() {
             Some(active) if slot.segment == active.id => active.written(),
             _ => self.segments.get(&slot.segment)?.written(),

@@ -3,28 +3,34 @@
 use crate::address::{Address, Tenant};
 use crate::clock::CarriedClock;
 use crate::commit::{Admission, Mark, Pending, Progress};
+use crate::compaction::{Compaction, Compactor};
 use crate::disk::{Disk, DiskLock};
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
 use crate::flush::Written;
 use crate::log::catalog::{Catalog, Need};
+use crate::log::scan;
+use crate::log::segment::Segment;
 use crate::options::{Durability, Limits, Options};
 use crate::recovery;
-use crate::report::{OpenReport, Stats, SyncTimes};
+use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, SyncTimes};
+use crate::snapshot::Snapshots;
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
 #[derive(Debug, Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     threads: Arc<Threads>,
 }
 
@@ -45,9 +51,17 @@ pub(crate) struct Inner {
     background: bool,
     report: OpenReport,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
-    /// Held while segments are sealed: the order matters.
+    /// Held while segments are sealed: the order matters. Taken before all other locks.
     sealing: Mutex<()>,
+    /// Sealed segments that have no hint file yet.
+    unhinted: Mutex<Vec<u32>>,
+    pub(crate) compaction: Compaction,
+    pub(crate) compactor: Compactor,
+    pub(crate) feed_retention_bytes: u64,
 }
+
+/// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
+const OPEN_THREADS_MAX: usize = 8;
 
 impl Store {
     /// Opens the store in `directory` with the default [`Options`], creating it if there is none.
@@ -61,11 +75,11 @@ impl Store {
     pub(crate) fn open_with(options: Options, disk: Arc<dyn Disk>) -> Result<Store> {
         let started = Instant::now();
         recovery::look(&*disk, options.create)?;
-        let lock = disk.lock().map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => Error::InUse { location: disk.location() },
-            _ => Error::of_disk(format!("lock the directory {}", disk.location()), disk.location(), error),
-        })?;
-        let recovered = recovery::recover(&disk, options.create)?;
+        let lock = recovery::own(&*disk)?;
+        // Without threads of its own a store is deterministic, opening included.
+        let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
+        let threads = if options.background { parallelism() } else { 1 };
+        let recovered = recovery::recover(&disk, options.create, threads, options.on_progress.as_deref())?;
         let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
         let manifest = recovered.manifest;
         let (sequence, ceiling) = (manifest.sequence, manifest.ceiling);
@@ -94,6 +108,7 @@ impl Store {
             next_sequence: sequence + 1,
             failed: false,
             closed: false,
+            snapshots: Snapshots::default(),
             frame_buffer: Vec::new(),
             scratch: Vec::new(),
         };
@@ -113,9 +128,13 @@ impl Store {
             report,
             lock: Mutex::new(Some(lock)),
             sealing: Mutex::new(()),
+            unhinted: Mutex::new(recovered.unhinted),
+            compaction: options.compaction,
+            compactor: Compactor::default(),
+            feed_retention_bytes: options.feed_retention_bytes,
         });
         let threads = if options.background {
-            Threads::start(&inner, options.sync_interval)
+            Threads::start(&inner, options.sync_interval, options.compaction.background)
                 .map_err(|error| Error::io("start the store's threads", error))?
         } else {
             Threads::none(&inner)
@@ -264,6 +283,22 @@ impl Store {
         }
     }
 
+    /// Compacts now all that has anything dead in it: overwritten, deleted and expired values, and tombstones that cover
+    /// nothing any more. What the change feed retains is left alone, see [`Options::feed_retention_bytes`]; with a
+    /// retention of 0 the segment in use is ended for it. Reads and writes go on meanwhile.
+    ///
+    /// A damaged segment is left as it is; the report names it.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] if what is left has more of use in any segment than there is room for, the
+    /// [reserve](Options::reserve_bytes) included, or [`Error::Io`]: what was done by then stays done;
+    /// [`Error::Failed`], [`Error::Closed`].
+    pub fn compact(&self) -> Result<CompactionReport> {
+        let compacted = self.inner.compact_all();
+        self.inner.stop_if_in_doubt();
+        compacted
+    }
+
     /// What opening the store found and did.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report
@@ -277,7 +312,12 @@ impl Store {
         Stats {
             entries: state.index.entries(),
             index_bytes: state.index.bytes(),
-            segments: state.segments.len(),
+            tombstones: state.index.tombstones(),
+            tombstone_bytes: state.index.tombstone_bytes(),
+            segments: state.segments.values().map(|segment| segment_stats(&state, segment)).collect(),
+            snapshots: state.snapshots.len(),
+            pinned_bytes: inner.compactor.pinned_bytes(),
+            compaction: inner.compactor.total(),
             log_bytes: state.segments.values().map(|segment| u64::from(segment.written())).sum(),
             pending_bytes: inner.pending_bytes(),
             sequence: state.next_sequence - 1,
@@ -307,6 +347,16 @@ impl Store {
             Err(Error::Failed { .. }) => look().wait(),
             result => result,
         }
+    }
+}
+
+fn segment_stats(state: &State, segment: &Segment) -> SegmentStats {
+    let usage = state.index.usage(segment.id);
+    SegmentStats {
+        segment: segment.id,
+        bytes: usage.record_bytes,
+        live_bytes: usage.live_bytes,
+        dead_bytes: usage.dead_bytes(),
     }
 }
 
@@ -380,13 +430,65 @@ impl Inner {
 
     /// Seals the segments that are full and durable. One that cannot be sealed stays the first to be sealed next time.
     pub(crate) fn seal_full(&self) -> Result<()> {
-        let _sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _sealing = self.lock_sealing();
+        self.seal_up_to(self.progress.durable())
+    }
+
+    /// Keeps others from sealing segments.
+    pub(crate) fn lock_sealing(&self) -> MutexGuard<'_, ()> {
+        self.sealing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals the full segments whose records are all up to `sequence`, which is durable. The caller has locked sealing.
+    pub(crate) fn seal_up_to(&self, sequence: u64) -> Result<()> {
         loop {
-            let first = self.state().tail.first_full(self.progress.durable());
+            let first = self.state().tail.first_full(sequence);
             let Some(full) = first else { return Ok(()) };
             self.catalog.seal(&full.segment, &full.footer)?;
             self.state_mut().tail.drop_first_full();
+            self.unhinted().push(full.segment.id);
+            self.signal.wake_compaction();
         }
+    }
+
+    /// Recounts from the disk all that the index keeps account of. Everything is sealed.
+    #[cfg(debug_assertions)]
+    fn recount(&self) {
+        let state = self.state();
+        let hints: Option<Vec<_>> = self
+            .catalog
+            .sealed_segments()
+            .iter()
+            .map(|sealed| scan::hint(&*state.segments.get(&sealed.segment)?.file, sealed).ok())
+            .collect();
+        // A segment that cannot be read counts as little as one that compaction could not let go of.
+        let whole = hints.filter(|hints| hints.len() + 1 >= state.segments.len());
+        if let Some(hints) = whole {
+            let recounted = crate::index::load(&hints, 1, state.index.tagger());
+            state.index.assert_same(&recounted);
+        }
+    }
+
+    pub(crate) fn unhinted(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.unhinted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the hint file of a sealed segment that has none. False if there was none to write, or no room to be used
+    /// for it.
+    ///
+    /// One that cannot be written is done without: the next open makes the hint anew.
+    pub(crate) fn write_hint(&self) -> bool {
+        if self.catalog.is_short() {
+            return false;
+        }
+        let Some(id) = self.unhinted().pop() else { return false };
+        let segment = self.state().segments.get(&id).cloned();
+        if let (Some(segment), Some(sealed)) = (segment, self.catalog.sealed(id))
+            && let Ok(hint) = scan::hint(&*segment.file, &sealed)
+        {
+            self.catalog.write_hint(&hint, &sealed);
+        }
+        true
     }
 
     /// Ends the session. The threads have stopped.
@@ -397,7 +499,9 @@ impl Inner {
                 return Ok(());
             }
         }
+        let turn = self.compactor.pause();
         let ended = self.end_log();
+        drop(turn);
         self.progress.note_all();
         self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -411,12 +515,18 @@ impl Inner {
             return Err(self.failed_error());
         }
         self.seal_full()?;
-        let state = self.state();
+        let last = self.state().tail.finish();
         let mut empty = None;
-        match state.tail.finish() {
-            Some(last) => self.catalog.seal(&last.segment, &last.footer)?,
-            None => empty = state.tail.segment().map(|segment| segment.id),
+        match last {
+            Some(last) => {
+                self.catalog.seal(&last.segment, &last.footer)?;
+                self.unhinted().push(last.segment.id);
+            }
+            None => empty = self.state().tail.segment().map(|segment| segment.id),
         }
+        #[cfg(debug_assertions)]
+        self.recount();
+        while self.write_hint() {}
         self.catalog.close(empty, sequence, self.clock.now_ms())
     }
 }

@@ -5,7 +5,7 @@
 //! they are acknowledged, for two reasons: until they are in the file, readers find their records in them; and should
 //! the log fail, what was not acknowledged is taken back out of the index, by the notes that each frame keeps.
 
-use crate::index::Slot;
+use crate::index::{Held, Slot};
 use crate::log::catalog::Need;
 use crate::log::format::{FRAME_BYTES_SOFT, VERSION_BLOCK};
 use crate::log::frame::{HEADER_BYTES as FRAME_HEADER_BYTES, Header as FrameHeader};
@@ -21,7 +21,7 @@ pub(crate) struct Undo {
     /// Where the record starts in its frame.
     pub(crate) at: usize,
     /// What the index held before.
-    pub(crate) previous: Option<Slot>,
+    pub(crate) previous: Held,
 }
 
 /// Where a record got to.
@@ -119,6 +119,16 @@ impl Tail {
 
     pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
         self.segment.as_ref()
+    }
+
+    /// Whether the segment holds no closed frame, or there is none.
+    pub(crate) fn is_segment_empty(&self) -> bool {
+        self.summary.frames == 0
+    }
+
+    /// No version above this one was answered so far.
+    pub(crate) fn ceiling(&self) -> u64 {
+        self.ceiling
     }
 
     /// Whether more than half of the segment is used.
@@ -235,7 +245,7 @@ impl Tail {
 
     /// Takes back everything after `acknowledged`: calls `undo` with each record's bytes and what was there before it,
     /// newest first, and drops the frames.
-    pub(crate) fn roll_back(&mut self, acknowledged: u64, mut undo: impl FnMut(&[u8], Option<Slot>)) {
+    pub(crate) fn roll_back(&mut self, acknowledged: u64, mut undo: impl FnMut(&[u8], Held)) {
         for note in self.undo.drain(..).rev() {
             undo(&self.bytes[note.at..], note.previous);
         }

@@ -1,4 +1,4 @@
-//! The store's threads: one brings the log to disk for those who await it, one does what can wait.
+//! The store's threads: one brings the log to disk for those who await it, one does what can wait, one compacts.
 
 use crate::error::Result;
 use crate::options::Durability;
@@ -14,6 +14,7 @@ pub(crate) struct Signal {
     wanted: Mutex<Wanted>,
     log: Condvar,
     upkeep: Condvar,
+    compaction: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ struct Wanted {
     durable_sequence: u64,
     flush: bool,
     upkeep: bool,
+    compaction: bool,
     stop: bool,
 }
 
@@ -81,10 +83,38 @@ impl Signal {
         }
     }
 
+    /// Asks for a look whether there is something to compact.
+    pub(crate) fn wake_compaction(&self) {
+        let mut wanted = self.lock();
+        if !std::mem::replace(&mut wanted.compaction, true) {
+            self.compaction.notify_one();
+        }
+    }
+
+    /// Waits until compaction is asked for, or for a while. Returns false when it is time to stop.
+    fn wait_compaction(&self, time: Duration) -> bool {
+        let ready = |wanted: &mut Wanted| !wanted.compaction && !wanted.stop;
+        let wanted = self.compaction.wait_timeout_while(self.lock(), time, ready);
+        let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner).0;
+        wanted.compaction = false;
+        !wanted.stop
+    }
+
+    /// Whether it is time to stop, now or within `time`, which is waited for.
+    pub(crate) fn is_stopping_within(&self, time: Duration) -> bool {
+        let wanted = self.compaction.wait_timeout_while(self.lock(), time, |wanted| !wanted.stop);
+        wanted.unwrap_or_else(PoisonError::into_inner).0.stop
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.lock().stop
+    }
+
     fn stop(&self) {
         self.lock().stop = true;
         self.log.notify_all();
         self.upkeep.notify_all();
+        self.compaction.notify_all();
     }
 }
 
@@ -101,10 +131,17 @@ impl Threads {
         Threads { inner: Arc::clone(inner), handles: Mutex::default() }
     }
 
-    pub(crate) fn start(inner: &Arc<Inner>, sync_interval: Duration) -> io::Result<Threads> {
+    pub(crate) fn start(
+        inner: &Arc<Inner>,
+        sync_interval: Duration,
+        compaction: bool,
+    ) -> io::Result<Threads> {
         let threads = Threads::none(inner);
         threads.spawn("larder-log", run_log)?;
         threads.spawn("larder-upkeep", move |inner| run_upkeep(inner, sync_interval))?;
+        if compaction {
+            threads.spawn("larder-compact", run_compaction)?;
+        }
         Ok(threads)
     }
 
@@ -155,13 +192,33 @@ fn run_upkeep(inner: &Inner, sync_interval: Duration) {
         // Failures here are met again, and told, where a write needs what is missing.
         let _ = upkeep(inner);
         inner.stop_if_in_doubt();
+        while !inner.signal.is_stopping() && inner.write_hint() {}
         if !inner.signal.wait_upkeep(Instant::now() + sync_interval) {
             return;
         }
     }
 }
 
+/// How often it is looked whether there is something to compact, if nothing else asks for it.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait after a compaction that failed.
+const COMPACTION_INTERVAL_MAX: Duration = Duration::from_secs(64);
+
+fn run_compaction(inner: &Inner) {
+    let mut interval = COMPACTION_INTERVAL;
+    while inner.signal.wait_compaction(interval) {
+        // A full disk passes. Nothing was changed, and what is damaged is not tried again.
+        let compacted = inner.compact_in_background();
+        inner.stop_if_in_doubt();
+        interval = match compacted {
+            Ok(()) => COMPACTION_INTERVAL,
+            Err(_) => COMPACTION_INTERVAL_MAX.min(interval * 2),
+        };
+    }
+}
+
 fn upkeep(inner: &Inner) -> Result<()> {
+    inner.state_mut().snapshots.end_old();
     // Each whatever becomes of the others: a full disk is no reason not to sync.
     if inner.progress.durability() == Durability::Buffered {
         inner.sync_until(inner.progress.written());

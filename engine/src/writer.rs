@@ -6,11 +6,11 @@
 //! transaction is nothing but a longer plan. A plan always lands in one frame.
 
 use crate::address::{Address, Tenant};
-use crate::clock::{CarriedClock, NEVER, is_expired};
+use crate::clock::{CarriedClock, NEVER, TIME_MAX_MS, is_expired};
 use crate::commit::Progress;
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
-use crate::index::Slot;
+use crate::index::{Slot, Tombstone};
 use crate::log::catalog::{Catalog, Need};
 use crate::log::format::FRAME_BYTES_SOFT;
 use crate::log::frame::HEADER_BYTES as FRAME_HEADER_BYTES;
@@ -88,7 +88,7 @@ impl<'s> Writer<'s> {
 
     /// Version and expiry of the live entry at an address.
     pub fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
-        self.glance.slot(self.state, at).map(Slot::stamp)
+        self.glance.slot(self.state, at).map(|slot| slot.stamp())
     }
 
     /// How many live entries of a namespace have keys that start with `prefix`.
@@ -203,7 +203,7 @@ impl<'s> Writer<'s> {
         let live = self.newest(at).filter(|slot| !is_expired(slot.deadline, self.glance.now_ms));
         condition.check(live.map(|slot| slot.sequence))?;
         let Some(slot) = live else { return Ok(None) };
-        let found = self.found(&slot);
+        let found = self.found(slot);
         let version = self.plan_removal(at, Kind::Delete, &slot);
         Ok(Some(Deleted { version, found }))
     }
@@ -212,7 +212,7 @@ impl<'s> Writer<'s> {
         let live = self.newest(at).filter(|slot| !is_expired(slot.deadline, self.glance.now_ms));
         let Some(slot) = live else { return Ok(None) };
         let deadline = self.deadline(expiry, live.as_ref())?;
-        let found = self.found(&slot);
+        let found = self.found(slot);
         let (values, mut buffer) = (Values::new(self.state), Vec::new());
         let record = values.record(&found, &mut buffer)?;
         let (sequence, updated_at) = (self.next_sequence(), self.glance.now_ms);
@@ -224,7 +224,7 @@ impl<'s> Writer<'s> {
         if let Some(step) = self.planned(at) {
             return step.slot;
         }
-        let present = self.state.index.get(at).copied();
+        let present = self.state.index.get(at);
         self.glance.slot(self.state, at);
         present
     }
@@ -234,12 +234,12 @@ impl<'s> Writer<'s> {
     }
 
     /// What a slot points at, which may be a record of this plan.
-    fn found(&mut self, slot: &Slot) -> Found {
+    fn found(&mut self, slot: Slot) -> Found {
         let planned = self.plan.iter().find(|step| step.sequence == slot.sequence);
         match planned {
             Some(step) => {
                 let record = &self.state.scratch[step.start..step.end];
-                Found::new(*slot, Some(Arc::from(record)))
+                Found::new(slot, Some(Arc::from(record)))
             }
             None => self.glance.found(self.state, slot),
         }
@@ -252,7 +252,7 @@ impl<'s> Writer<'s> {
             Expiry::At(deadline_ms) if is_expired(deadline_ms, self.glance.now_ms) => {
                 Err(Error::DeadlinePassed { deadline_ms, now_ms: self.glance.now_ms })
             }
-            Expiry::At(deadline_ms) => Ok(deadline_ms),
+            Expiry::At(deadline_ms) => Ok(deadline_ms.min(TIME_MAX_MS)),
         }
     }
 
@@ -329,14 +329,13 @@ impl<'s> Writer<'s> {
         if !self.state.tail.segment_has_room(need, payload) {
             let frame_bytes = (FRAME_HEADER_BYTES + payload) as u64;
             let next = self.means.catalog.take(need, frame_bytes, self.means.clock)?;
-            Arc::make_mut(&mut self.state.segments).insert(next.id, Arc::clone(&next));
-            self.state.tail.rotate(next);
+            self.state.rotate(next);
         }
         Ok(())
     }
 
     fn carry_out(&mut self, at: Option<Address<'_>>) {
-        let State { index, tail, scratch, next_sequence, .. } = &mut *self.state;
+        let State { index, tail, scratch, next_sequence, snapshots, .. } = &mut *self.state;
         for step in &self.plan {
             let encoded = &scratch[step.start..step.end];
             let named = || Record::trusted(encoded).and_then(|record| record.address());
@@ -350,8 +349,12 @@ impl<'s> Writer<'s> {
             };
             let Place { segment, position, frame_at } = place;
             let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX);
-            let slot = step.slot.map(|slot| Slot { segment, position, length, ..slot });
-            let previous = index.replace(at, slot, step.sequence);
+            let sequence = step.sequence;
+            let previous = match step.slot {
+                Some(slot) => index.put(at, Slot { segment, position, length, ..slot }),
+                None => index.bury(at, Tombstone { sequence, segment, length }),
+            };
+            snapshots.note(at, &previous);
             tail.note(Undo { at: frame_at, previous });
         }
         *next_sequence += self.plan.len() as u64;
@@ -384,7 +387,7 @@ impl<'s> Transaction<'_, 's> {
     pub fn get(&mut self, at: Address<'_>) -> Option<Found> {
         let now_ms = self.now_ms();
         let slot = self.writer.newest(at).filter(|slot| !is_expired(slot.deadline, now_ms))?;
-        Some(self.writer.found(&slot))
+        Some(self.writer.found(slot))
     }
 
     /// The live entry at an address with all its fields, as this transaction has left it. Values that are not in

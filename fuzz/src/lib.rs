@@ -15,10 +15,12 @@ mod input;
 pub mod layout;
 mod log;
 pub mod mutate;
+mod repair;
 mod request;
 mod rewrite;
 mod store;
 
 pub use log::{log, seeds as log_seeds};
+pub use repair::{salvage, verify};
 pub use request::{request, seeds as request_seeds};
 pub use store::{seeds as store_seeds, store};

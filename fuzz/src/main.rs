@@ -16,7 +16,7 @@ const USAGE: &str = "\
 usage: larder-fuzz [TARGET] [--iterations N] [--seed N]   run all targets, or one
        larder-fuzz TARGET FILE...                         run one target on files
        larder-fuzz --write-seeds                          write the seeds to corpus/, for libFuzzer
-targets: request, log, store";
+targets: request, log, store, verify, salvage";
 
 /// A target, and how to run it.
 struct Target {
@@ -27,7 +27,7 @@ struct Target {
     iterations: u64,
 }
 
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 5] = [
     Target {
         name: "request",
         run: larder_fuzz::request,
@@ -36,6 +36,13 @@ const TARGETS: [Target; 3] = [
     },
     Target { name: "log", run: larder_fuzz::log, seeds: larder_fuzz::log_seeds, iterations: 5_000_000 },
     Target { name: "store", run: larder_fuzz::store, seeds: larder_fuzz::store_seeds, iterations: 40_000 },
+    Target { name: "verify", run: larder_fuzz::verify, seeds: larder_fuzz::store_seeds, iterations: 20_000 },
+    Target {
+        name: "salvage",
+        run: larder_fuzz::salvage,
+        seeds: larder_fuzz::store_seeds,
+        iterations: 20_000,
+    },
 ];
 
 /// An input that takes this long hangs.

@@ -26,6 +26,7 @@ pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
             let line = line.token(key).option_number("get", (*get).into());
             version.iter().fold(line, |line, version| line.option_number("if", *version))
         }
+        Command::Backup { name } => line.token(name),
         Command::Touch { key, ttl } => expiry(line.token(key), *ttl),
         Command::List(list) => rewrite_list(line, list),
         Command::Count { prefix } => line.option("prefix", prefix),

@@ -23,6 +23,12 @@ const PAGE: usize = 2;
 
 /// Runs the target.
 pub fn store(input: &[u8]) {
+    let (disk, fixture, mended) = damaged_store(input);
+    if mended { look(&disk) } else { check(&disk, fixture) }
+}
+
+/// The store that an input asks for, with its damage, and whether its checksums were mended.
+pub(crate) fn damaged_store(input: &[u8]) -> (SimDisk, &'static Fixture, bool) {
     let mut input = Input::new(input);
     let choice = input.byte();
     let fixtures = fixtures();
@@ -40,7 +46,7 @@ pub fn store(input: &[u8]) {
     }
     let disk = SimDisk::new(0);
     files.iter().for_each(|(name, bytes)| disk.write_file(name, bytes));
-    if mended { look(&disk) } else { check(&disk, fixture, &files) }
+    (disk, fixture, mended)
 }
 
 /// Does one edit: a kind, a file, an offset from either end, a length, and for some bytes of their own.
@@ -92,7 +98,9 @@ fn look(disk: &SimDisk) {
     let _ = store.close();
 }
 
-fn check(disk: &SimDisk, fixture: &Fixture, files: &Files) {
+fn check(disk: &SimDisk, fixture: &Fixture) {
+    let damaged = fixture.files.keys().map(|name| (name.clone(), disk.read_file(name).unwrap_or_default()));
+    let files = &damaged.collect::<Files>();
     let store = match open(disk) {
         Ok(store) => store,
         Err(error) => {
@@ -144,7 +152,7 @@ fn new_name() -> Address<'static> {
 }
 
 /// All entries by name, page by page.
-fn contents(store: &Store) -> Contents {
+pub(crate) fn contents(store: &Store) -> Contents {
     let mut contents = Contents::new();
     for tenant in [0, 7] {
         let mut last = None;

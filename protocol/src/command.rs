@@ -22,6 +22,9 @@ pub const LIST_PAGE_DEFAULT: usize = 100;
 /// The page of a `NAMESPACES` that names no limit.
 pub const NAMESPACES_PAGE_DEFAULT: usize = 1_000;
 
+/// Longest name of a backup, in bytes.
+pub const BACKUP_NAME_BYTES_MAX: usize = 128;
+
 /// One request, borrowing from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -119,6 +122,11 @@ pub enum Command<'a> {
     Sync,
     /// Tells counters.
     Stats,
+    /// Writes a backup.
+    Backup {
+        /// Its name, which is that of a directory: letters, digits, `.`, `_` and `-`, without a leading dot.
+        name: Cow<'a, str>,
+    },
 }
 
 /// The arguments of `SET`.
@@ -224,6 +232,7 @@ impl Command<'_> {
             Self::Namespaces { .. } => Verb::Namespaces,
             Self::Sync => Verb::Sync,
             Self::Stats => Verb::Stats,
+            Self::Backup { .. } => Verb::Backup,
         }
     }
 }

@@ -126,7 +126,7 @@ const fn rows() -> [Row; 29] {
         Row::new(Verb::Sync, Data, "SYNC", "SYNC", "answers once all writes before it are durable"),
         Row::new(Verb::Stats, Data, "STATS", "STATS", "tells counters, sizes and lag"),
         Row::new(Verb::Compact, Admin, "COMPACT", "COMPACT", "reclaims disk space now").unavailable(),
-        Row::new(Verb::Backup, Admin, "BACKUP", "BACKUP <name>", "writes a backup under the configured directory").unavailable(),
+        Row::new(Verb::Backup, Admin, "BACKUP", "BACKUP <name>", "writes a backup under the configured directory"),
         Row::new(Verb::Org, Admin, "ORG", "ORG list | ORG create|delete|set <name> [plan=<plan>]", "manages organizations").writing().unavailable(),
         Row::new(Verb::Key, Admin, "KEY", "KEY list|create|revoke ...", "manages access keys").writing().unavailable(),
     ]

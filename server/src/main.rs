@@ -1,5 +1,6 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod backup;
 mod cli;
 mod command;
 mod connection;
@@ -19,7 +20,8 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Id, Parser,
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 found or done, 1 not found or a condition did not hold, 2 the command line or the \
-    input is wrong, 3 the server or the way to it failed. Of `larder serve`: 0 stopped in order, 1 it could not start \
+    input is wrong, 3 the server or the way to it failed. Of `larder verify` and `larder salvage`: 0 all is intact or saved, 1 something \
+    is damaged or lost, 3 the store cannot be read. Of `larder serve`: 0 stopped in order, 1 it could not start \
     or not stop in order, 2 the configuration is wrong."
 )]
 struct Larder {
@@ -50,19 +52,32 @@ fn parse() -> Larder {
     let mut command = Larder::command();
     // The options of the other verbs are global; only from here on are they found, and hidden, at this one.
     command.build();
-    let hide_global = |arg: Arg| if arg.is_global_set() { arg.hide(true) } else { arg };
-    let mut command = command.mut_subcommand("serve", |serve| serve.mut_args(hide_global));
+    for (verb, _) in SERVERLESS {
+        let hide = |arg: Arg| if is_foreign(&arg, verb) { arg.hide(true) } else { arg };
+        command = command.mut_subcommand(verb, |verb| verb.mut_args(hide));
+    }
     let matches = command.get_matches_mut();
-    if let Some(option) = target_of_server(&command, &matches) {
-        let text = format!("`larder serve` has no option --{option}; see `larder help serve`");
+    if let Some((verb, option)) = foreign_option(&command, &matches) {
+        let text = format!("`larder {verb}` has no option --{option}; see `larder help {verb}`");
         command.error(ErrorKind::UnknownArgument, text).exit();
     }
     Larder::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// An option for talking to a server that was given to the server itself.
-fn target_of_server<'c>(command: &'c Command, matches: &ArgMatches) -> Option<&'c Id> {
-    let serve = matches.subcommand_matches("serve")?;
-    let mut options = command.get_arguments().filter(|arg| arg.is_global_set()).map(Arg::get_id);
-    options.find(|option| serve.value_source(option.as_str()) == Some(ValueSource::CommandLine))
+/// The verbs that talk to no server, each with those of the global options that it has all the same.
+const SERVERLESS: [(&str, &[&str]); 3] = [("serve", &[]), ("verify", &["json"]), ("salvage", &["json"])];
+
+/// Whether an option is one that the other verbs have, and this one has not.
+fn is_foreign(arg: &Arg, verb: &str) -> bool {
+    let own = SERVERLESS.iter().find(|(serverless, _)| *serverless == verb).map(|(_, own)| *own);
+    arg.is_global_set() && own.is_some_and(|own| !own.contains(&arg.get_id().as_str()))
+}
+
+/// An option for talking to a server that was given to a verb that talks to none.
+fn foreign_option<'c>(command: &'c Command, matches: &'c ArgMatches) -> Option<(&'c str, &'c Id)> {
+    let (verb, given) = matches.subcommand()?;
+    let mut options = command.get_arguments().filter(|arg| is_foreign(arg, verb)).map(Arg::get_id);
+    let option =
+        options.find(|option| given.value_source(option.as_str()) == Some(ValueSource::CommandLine))?;
+    Some((verb, option))
 }

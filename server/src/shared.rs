@@ -9,6 +9,7 @@ use larder_protocol::Limits;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use crate::backup::Backups;
 use crate::command::hello;
 
 /// State of the server, shared by its connections.
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) limits: Limits,
     pub(crate) durability: Durability,
+    pub(crate) backups: Backups,
     pub(crate) counters: Counters,
     /// The fields of the reply to `HELLO`, which are the same for everybody.
     pub(crate) hello: Vec<u8>,
@@ -28,11 +30,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(store: Store, limits: Limits, durability: Durability, connections_max: u32) -> Shared {
+    pub(crate) fn new(
+        store: Store,
+        limits: Limits,
+        durability: Durability,
+        backups: Backups,
+        connections_max: u32,
+    ) -> Shared {
         Shared {
             store,
             limits,
             durability,
+            backups,
             counters: Counters::default(),
             hello: hello::fields(&limits, durability),
             slots: Arc::new(Semaphore::new(connections_max as usize)),

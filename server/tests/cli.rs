@@ -1,8 +1,10 @@
 //! The command line against a running server: what it prints, where, and how it exits.
 
+mod backup;
 mod bulk;
 mod export;
 mod import;
+mod repair;
 mod verbs;
 
 use std::io::{BufRead, BufReader, Write};

@@ -24,7 +24,8 @@ fn scripts() {
 fn run(path: &Path) -> Option<String> {
     let script = fs::read_to_string(path).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path());
+    // Within the directory, so that backups, which go beside the data, go away with it.
+    let server = Server::start(&directory.path().join("data"));
     let mut client = server.connect();
     let mut differences = String::new();
     // What is first on a connection counts, and so nothing is sent before it.

@@ -5,6 +5,7 @@
 
 use clap::Parser;
 use larder_benches::key::key;
+use larder_benches::pauses;
 use larder_benches::random::Random;
 use larder_benches::unmapped::UnmappedDisk;
 use larder_benches::value::Values;
@@ -33,6 +34,9 @@ struct Arguments {
     /// Seconds for each of the durable rows.
     #[arg(long, default_value_t = 2)]
     seconds: u64,
+    /// Measure nothing but what backups cost those who write meanwhile.
+    #[arg(long)]
+    pauses: bool,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,6 +52,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let values = Values::generate(&mut random, arguments.value_bytes);
     let value = values.pick(&mut random).as_bytes();
     let time = Duration::from_secs(arguments.seconds);
+    if arguments.pauses {
+        return Ok(pauses::run(&arguments.directory, time, value)?);
+    }
     println!("{:<44} {:>12} {:>12}", "measure", "per second", "µs each");
 
     let directory = arguments.directory.join("buffered");
@@ -87,6 +94,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     let done = durable_awaiting(&store, 256, time, value);
     rate("durable puts, 256 awaiting callers", done, time);
+    pauses::run(&arguments.directory, time, value)?;
     println!("estimated index bytes per entry: {}", index_bytes / entries.max(1));
     Ok(())
 }

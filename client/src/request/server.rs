@@ -26,6 +26,20 @@ pub struct Sync;
 #[derive(Clone, Copy, Debug)]
 pub struct Stats;
 
+/// `BACKUP`: writes a backup under the server's directory for them. Is answered once it is durable.
+#[derive(Clone, Copy, Debug)]
+pub struct Backup<'a> {
+    name: &'a str,
+}
+
+impl<'a> Backup<'a> {
+    /// Of this name: up to 128 letters, digits, dots, `_` and `-`, without a dot in front.
+    #[must_use]
+    pub const fn new(name: &'a str) -> Self {
+        Self { name }
+    }
+}
+
 impl<'a> Hello<'a> {
     /// Without saying anything.
     #[must_use]
@@ -106,6 +120,21 @@ impl Request for Stats {
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) if fields.text().starts_with('{') => Ok(fields.text().to_owned()),
+            _ => Err(ReplyError::Kind),
+        }
+    }
+}
+
+impl Request for Backup<'_> {
+    type Reply = reply::Backup;
+
+    fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        RequestLine::new(out, Verb::Backup).token(self.name).end()
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        match replies.one()? {
+            Reply::Ok(fields) => reply::Backup::parse(fields.text()),
             _ => Err(ReplyError::Kind),
         }
     }

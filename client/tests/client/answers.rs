@@ -115,6 +115,22 @@ fn the_server_about_itself() {
 }
 
 #[test]
+fn a_backup_and_where_it_is() {
+    let json =
+        r#"{"name":"b","directory":"/x/\"b","version":7,"segments":3,"linked":2,"bytes":90,"more":null}"#;
+    let answer: &'static str = format!("OK {json}\nOK {{\"version\":7}}\n").leak();
+    both(&[Hear("BACKUP b\nBACKUP c\n"), Say(answer)], |shell| {
+        let (first, second) =
+            (shell.send(&Backup::new("b")).unwrap(), shell.send(&Backup::new("c")).unwrap());
+        shell.flush();
+        let backup = shell.receive(first).unwrap();
+        assert_eq!((backup.version, backup.directory.as_str(), backup.bytes), (7, "/x/\"b", 90));
+        assert_eq!((backup.segments, backup.linked, backup.json.as_str()), (3, 2, json));
+        shell.receive(second).unwrap_err();
+    });
+}
+
+#[test]
 fn an_entry_has_all_its_fields() {
     let entry = "OK {\"id\":\"ds_1\",\"organization\":\"default\",\"namespace\":\"n\",\"key\":\"k\",\"value\":null,\
                  \"type\":\"JSON\",\"description\":null,\"version\":3,\"created_at\":1,\"updated_at\":2,\

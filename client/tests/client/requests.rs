@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_client::request::{Count, Del, Exists, Get, List, Mget, Namespaces, Request, Set, Touch};
+use larder_client::request::{Backup, Count, Del, Exists, Get, List, Mget, Namespaces, Request, Set, Touch};
 use larder_client::{Expiry, Ttl, ValueType};
 use larder_protocol::{Command, Condition, Limits, parse};
 use proptest::prelude::*;
@@ -36,6 +36,7 @@ fn options_are_written_only_where_they_say_something() {
         (line(&Mget::new(&["a", "b"]), Some("n")), "MGET a b ns=n\n"),
         (line(&Exists::new(&["a"]), None), "EXISTS a\n"),
         (line(&Count::all(), Some("n")), "COUNT ns=n\n"),
+        (line(&Backup::new("2026-11-20"), Some("n")), "BACKUP 2026-11-20\n"),
         (line(&List::all(), None), "LIST\n"),
         (
             line(&List::prefix("u").limit(5).cursor("YQ").reverse().values(), None),

@@ -11,6 +11,7 @@ mod map;
 mod real;
 pub mod sim;
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub use real::RealDisk;
 pub(crate) const LOCK_FILE: &str = "LOCK";
 
 /// A directory of files.
-pub trait Disk: Debug + Send + Sync {
+pub trait Disk: Any + Debug + Send + Sync {
     /// Where this is, for messages to people.
     fn location(&self) -> String;
 
@@ -37,7 +38,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Creates a file that does not exist yet, for reading and writing.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens a file that exists, for reading and writing.
+    /// Opens a file that exists, for reading, and for writing where that is allowed.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Renames a file, replacing `to` if it exists, atomically with regard to a crash.
@@ -46,7 +47,16 @@ pub trait Disk: Debug + Send + Sync {
     /// Removes a file's name; its space is free once nobody holds it open.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes all creations, renames and removals so far durable.
+    /// Gives the file `name` of another directory that name in this one too, without copying it: one file with two names.
+    ///
+    /// Fails with a kind that [`can_copy_instead`] knows where the two cannot share files. That is always so for disks
+    /// of different kinds, and for those that do not say otherwise; such a file is copied through these traits.
+    fn link_from(&self, source: &(dyn Disk + 'static), name: &str) -> io::Result<()> {
+        let _ = (source, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes all creations, links, renames and removals so far durable.
     fn sync_dir(&self) -> io::Result<()>;
 
     /// Bytes that can still be allocated.
@@ -92,6 +102,13 @@ pub trait DiskFile: Debug + Send + Sync {
     /// The file must be at least `length` bytes long, and whoever holds the mapping must not read past the file's
     /// end if it is cut off later.
     fn map(&self, length: u64) -> io::Result<Option<Map>>;
+}
+
+/// Whether a link failed because the two directories cannot share this file, and not because something is wrong: other
+/// file system (`EXDEV`), links not known (`EOPNOTSUPP`), not allowed (`EPERM`), or too many of them (`EMLINK`).
+pub fn can_copy_instead(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
 }
 
 /// Reads exactly `buffer.len()` bytes; a file that ends before is an [`io::ErrorKind::UnexpectedEof`].

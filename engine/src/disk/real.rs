@@ -3,6 +3,7 @@
 use super::{Disk, DiskFile, DiskLock, LOCK_FILE, Map};
 use rustix::fs::{self, FallocateFlags, FlockOperation, SeekFrom};
 use rustix::io::Errno;
+use std::any::Any;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -32,6 +33,11 @@ impl RealDisk {
             return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a directory"));
         }
         Ok(RealDisk { directory: path.to_owned(), handle })
+    }
+
+    /// Where this is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -76,7 +82,13 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let path = self.path(name);
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            // A backup may well lie where nobody can change it.
+            Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => File::open(path)?,
+            opened => opened?,
+        };
         Ok(Arc::new(RealFile(file)))
     }
 
@@ -86,6 +98,12 @@ impl Disk for RealDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         std::fs::remove_file(self.path(name))
+    }
+
+    fn link_from(&self, source: &(dyn Disk + 'static), name: &str) -> io::Result<()> {
+        let source: &dyn Any = source;
+        let source: &RealDisk = source.downcast_ref().ok_or(io::ErrorKind::Unsupported)?;
+        std::fs::hard_link(source.path(name), self.path(name))
     }
 
     fn sync_dir(&self) -> io::Result<()> {

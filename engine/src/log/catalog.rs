@@ -14,16 +14,18 @@
 //!   again, and so does upkeep: that is how writing resumes by itself.
 //! - Then, and only then, what makes room draws on the reserve: removals, compaction, sealing and closing. Removals get
 //!   a small segment, marked as `reserved`: the writer puts nothing but removals into it, so puts never use up what was
-//!   given back for deletes. A put moves on from it as soon as a regular segment can be had.
+//!   given back for deletes. A put moves on from it as soon as a regular segment can be had. A part of the reserve is
+//!   not for removals: however many there are, compaction can follow and take away what they have made dead.
 //!
 //! In doubt. If it is not known which manifest is in force, nothing may be changed any more that depends on it, until
 //! the next open reads it. Whoever works with the catalog asks for that, and has the whole store fail.
 //!
 //! Locks: `spare` may be held while `manifest` is taken, never the other way round; neither is held while the store's
-//! state is locked by the same thread afterwards. The reserve's is taken last, alone.
+//! state is locked by the same thread afterwards. `removals` is taken alone, the reserve's last and alone.
 
 use super::format::{Salt, StoreId};
 use super::header::{FOOTER_BYTES, Footer, HEADER_BYTES, SegmentHeader, SegmentKind};
+use super::hint::{self, Hint};
 use super::manifest::{MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
 use super::reserve::Reserve;
 use super::segment::{Segment, file_name};
@@ -37,8 +39,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A segment for removals takes this share of the reserve…
 const REMOVALS_SHARE: u64 = 8;
-/// …but has at least this many bytes.
+/// …but has at least this many bytes…
 const REMOVALS_BYTES_MIN: u64 = 64 << 10;
+/// …and leaves this share of the reserve to compaction.
+const COMPACTION_SHARE: u64 = 4;
 /// What a new file takes beside its length, and a manifest beside its bytes, at most: whole blocks, and names.
 const OVERHEAD_BYTES: u64 = 64 << 10;
 
@@ -51,9 +55,34 @@ pub(crate) struct Catalog {
     reserve: Reserve,
     manifest: Mutex<Kept>,
     spare: Mutex<Option<Spare>>,
+    removals: Mutex<Removals>,
     /// Why it is not known which manifest is in force, if it is not.
     in_doubt: OnceLock<Arc<str>>,
     short: AtomicBool,
+}
+
+/// Segments that are to be removed once nobody holds on to the names any more.
+#[derive(Debug, Default)]
+struct Removals {
+    holds: usize,
+    deferred: Vec<u32>,
+}
+
+/// As long as it lives, no segment's file is removed, whatever the manifest says: a backup links or copies files by
+/// their names.
+#[derive(Debug)]
+pub(crate) struct Hold<'c>(&'c Catalog);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let mut removals = lock(&self.0.removals);
+        removals.holds -= 1;
+        if removals.holds == 0 {
+            let deferred = std::mem::take(&mut removals.deferred);
+            drop(removals);
+            self.0.unlink(&deferred);
+        }
+    }
 }
 
 /// What a segment is wanted for.
@@ -61,7 +90,7 @@ pub(crate) struct Catalog {
 pub(crate) enum Need {
     /// Anything. It must not touch the reserve.
     Puts,
-    /// Nothing but removals, which make room in the end.
+    /// Nothing but removals, which make room in the end; or nothing yet, but that the segment before is ended.
     Removals,
 }
 
@@ -99,6 +128,7 @@ impl Catalog {
             reserve: Reserve::new(reserve_bytes),
             manifest: Mutex::new(Kept { manifest, obsolete }),
             spare: Mutex::new(None),
+            removals: Mutex::default(),
             in_doubt: OnceLock::new(),
             short: AtomicBool::new(false),
         }
@@ -147,7 +177,7 @@ impl Catalog {
         };
         if spare.capacity < needed {
             let grow = || spare.file.allocate(needed).map_err(|error| self.error("allocate", error));
-            let grown = if need == Need::Puts { grow() } else { self.with_reserve(needed, grow) };
+            let grown = if need == Need::Puts { grow() } else { self.with_reserve_of_removals(needed, grow) };
             if let Err(error) = grown {
                 *guard = Some(spare);
                 return Err(error);
@@ -170,17 +200,14 @@ impl Catalog {
 
     fn create_for(&self, need: Need, needed: u64, clock: &CarriedClock) -> Result<Spare> {
         let bytes = self.segment_bytes.max(needed);
-        let regular = if self.is_hopeless(bytes) {
-            Err(Error::NoSpace { location: self.disk.location(), shortage: Shortage::Space })
-        } else {
-            self.create_for_puts(bytes, clock)
-        };
+        let regular =
+            if self.is_hopeless(bytes) { Err(self.no_space()) } else { self.create_for_puts(bytes, clock) };
         if need == Need::Puts || !matches!(regular, Err(Error::NoSpace { .. })) {
             return regular;
         }
         let share = (self.reserve.bytes() / REMOVALS_SHARE).max(REMOVALS_BYTES_MIN);
         let capacity = share.min(self.segment_bytes).max(needed);
-        let small = self.with_reserve(capacity, || self.create(capacity, clock))?;
+        let small = self.with_reserve_of_removals(capacity, || self.create(capacity, clock))?;
         Ok(Spare { reserved: true, ..small })
     }
 
@@ -204,24 +231,39 @@ impl Catalog {
 
     /// Runs `work`, which makes room in the end. For as long as there is no room for it now, frees some of the reserve,
     /// `bytes` at a time and what a manifest takes, and runs it again.
-    pub(crate) fn with_reserve<T>(&self, bytes: u64, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    pub(crate) fn with_reserve<T>(&self, bytes: u64, work: impl FnMut() -> Result<T>) -> Result<T> {
+        self.with_reserve_but(0, bytes, work)
+    }
+
+    fn with_reserve_of_removals<T>(&self, bytes: u64, work: impl FnMut() -> Result<T>) -> Result<T> {
+        self.with_reserve_but(self.reserve.bytes() / COMPACTION_SHARE, bytes, work)
+    }
+
+    fn with_reserve_but<T>(&self, rest: u64, bytes: u64, mut work: impl FnMut() -> Result<T>) -> Result<T> {
         loop {
             let result = work();
             let Err(Error::NoSpace { shortage, .. }) = &result else { return result };
-            if !shortage.is_of_room() || !self.reserve.draw(&*self.disk, bytes + OVERHEAD_BYTES) {
+            if !shortage.is_of_room() || !self.reserve.draw(&*self.disk, bytes + OVERHEAD_BYTES, rest) {
                 return result;
             }
         }
+    }
+
+    /// How many bytes compaction can write, as far as the disk tells.
+    pub(crate) fn room_to_compact(&self) -> u64 {
+        let free = self.disk.free_bytes().unwrap_or(u64::MAX);
+        free.saturating_add(self.reserve.left(&*self.disk)).saturating_sub(OVERHEAD_BYTES)
+    }
+
+    pub(crate) fn no_space(&self) -> Error {
+        Error::NoSpace { location: self.disk.location(), shortage: Shortage::Space }
     }
 
     fn create(&self, capacity: u64, clock: &CarriedClock) -> Result<Spare> {
         let mut kept = lock(&self.manifest);
         self.check()?;
         let mut next = kept.manifest.clone();
-        let id = next.next_segment;
-        next.next_segment = id.checked_add(1).ok_or_else(|| {
-            Error::io("number another segment", io::Error::other("all segment numbers are used up"))
-        })?;
+        let id = next.take_number()?;
         next.open.push(id);
         let name = file_name(id);
         let created = self
@@ -281,6 +323,40 @@ impl Catalog {
         Ok(())
     }
 
+    /// Takes the number of a segment that compaction is about to write. Gives the manifest, in which it is the last
+    /// number and retired: should compaction not come to its end, the next open removes the file.
+    pub(crate) fn number_output(&self) -> Result<Manifest> {
+        let mut kept = lock(&self.manifest);
+        let mut next = kept.manifest.clone();
+        let id = next.take_number()?;
+        next.retired.push(id);
+        self.replace_with_reserve(&mut kept, &next)?;
+        Ok(kept.manifest.clone())
+    }
+
+    /// Puts the segments `outputs` in the place of `inputs`, which are retired. Everything dropped on the way is below the
+    /// change feed's new floor.
+    pub(crate) fn swap(&self, inputs: &[Sealed], outputs: &[Sealed]) -> Result<()> {
+        let is_one_of = |some: &[Sealed], id: u32| some.iter().any(|sealed| sealed.segment == id);
+        let mut kept = lock(&self.manifest);
+        let mut next = kept.manifest.clone();
+        next.sealed.retain(|sealed| !is_one_of(inputs, sealed.segment));
+        next.sealed.extend_from_slice(outputs);
+        next.retired.retain(|id| !is_one_of(outputs, *id));
+        next.retired.extend(inputs.iter().map(|input| input.segment));
+        let highest = inputs.iter().map(|input| input.highest_sequence).max();
+        next.feed_floor = next.feed_floor.max(highest.unwrap_or(0));
+        self.replace_with_reserve(&mut kept, &next)
+    }
+
+    /// Removes segments that compaction has written in vain. If it is not known whether they are part of the store, the
+    /// next open decides.
+    pub(crate) fn abandon(&self, segments: &[u32]) {
+        if self.in_doubt().is_none() {
+            self.remove(segments);
+        }
+    }
+
     /// Ends the session: drops the segment `empty` and the spare, and marks the store as closed in order, with
     /// `sequence` its last one.
     pub(crate) fn close(&self, empty: Option<u32>, sequence: u64, time_ms: u64) -> Result<()> {
@@ -315,18 +391,75 @@ impl Catalog {
             renamed => renamed.and_then(|()| self.disk.sync_dir()).map_err(|error| self.doubt(error))?,
         }
         kept.manifest = next;
-        self.remove(&std::mem::take(&mut kept.obsolete));
+        // No backup takes them: they hold nothing.
+        self.remove_files(&std::mem::take(&mut kept.obsolete));
         Ok(())
     }
 
-    /// Removes segments that the manifest does not name. Should that fail, or not be durable, the next open deals with
-    /// their files.
-    fn remove(&self, segments: &[u32]) {
+    /// The manifest that is in force.
+    pub(crate) fn manifest(&self) -> Result<Manifest> {
+        let kept = lock(&self.manifest);
+        self.check()?;
+        Ok(kept.manifest.clone())
+    }
+
+    /// Keeps the files of all segments where they are. Taken before the manifest is looked at.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        lock(&self.removals).holds += 1;
+        Hold(self)
+    }
+
+    /// Removes segments that the manifest does not name any more, later if somebody [holds](Catalog::hold) on to them.
+    /// Should that fail, or not be durable, the next open sets their files aside.
+    pub(crate) fn remove(&self, segments: &[u32]) {
+        let mut removals = lock(&self.removals);
+        if removals.holds > 0 {
+            removals.deferred.extend_from_slice(segments);
+            return;
+        }
+        drop(removals);
+        self.unlink(segments);
+    }
+
+    fn unlink(&self, segments: &[u32]) {
+        if self.remove_files(segments) {
+            // The next manifest need not name them any more.
+            lock(&self.manifest).manifest.retired.retain(|id| !segments.contains(id));
+        }
+    }
+
+    /// Returns whether that is durable.
+    fn remove_files(&self, segments: &[u32]) -> bool {
         for id in segments {
             let _ = self.disk.remove(&file_name(*id));
+            let _ = self.disk.remove(&hint::file_name(*id));
         }
-        if !segments.is_empty() {
-            let _ = self.disk.sync_dir();
+        !segments.is_empty() && self.disk.sync_dir().is_ok()
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Size of a segment.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
+    /// The sealed segments, as the manifest knows them.
+    pub(crate) fn sealed_segments(&self) -> Vec<Sealed> {
+        lock(&self.manifest).manifest.sealed.clone()
+    }
+
+    /// A sealed segment, as the manifest knows it.
+    pub(crate) fn sealed(&self, id: u32) -> Option<Sealed> {
+        lock(&self.manifest).manifest.sealed.iter().find(|sealed| sealed.segment == id).copied()
+    }
+
+    /// Writes the hint file of a sealed segment, if that succeeds.
+    pub(crate) fn write_hint(&self, hint: &Hint, sealed: &Sealed) {
+        if hint.write(&*self.disk, sealed).is_err() {
+            let _ = self.disk.remove(&hint::file_name(sealed.segment));
         }
     }
 
@@ -354,11 +487,41 @@ pub(crate) const HEADER_LENGTH: u32 = HEADER_BYTES as u32;
 /// Cuts the file off behind its footer, and syncs it. It keeps the footer's room throughout: on a full disk, what is
 /// given back may be gone.
 pub(crate) fn seal_file(segment: &Segment, footer: &Footer) -> io::Result<()> {
-    segment.file.set_len(footer.end + FOOTER_BYTES as u64)?;
-    write_all_at(&*segment.file, &footer.encode(segment.salt), footer.end)?;
-    segment.file.sync()
+    cut_and_seal(&*segment.file, segment.salt, footer)
+}
+
+/// As [`seal_file`], of a file that is no [`Segment`] yet.
+pub(super) fn cut_and_seal(file: &dyn DiskFile, salt: Salt, footer: &Footer) -> io::Result<()> {
+    file.set_len(footer.end + FOOTER_BYTES as u64)?;
+    write_all_at(file, &footer.encode(salt), footer.end)?;
+    file.sync()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::sim::SimDisk;
+
+    #[test]
+    fn what_is_held_is_removed_when_the_last_lets_go() {
+        let disk = SimDisk::new(1);
+        for id in 1..=3 {
+            disk.write_file(&file_name(id), b"");
+        }
+        let catalog =
+            Catalog::new(Arc::new(disk.clone()), Manifest::new(StoreId([1; 16])), Vec::new(), 1 << 20, 0);
+        catalog.remove(&[1]);
+        assert_eq!(disk.file_names(), [file_name(2), file_name(3)]);
+        let (first, second) = (catalog.hold(), catalog.hold());
+        catalog.remove(&[2]);
+        drop(first);
+        catalog.remove(&[3]);
+        assert_eq!(disk.file_names(), [file_name(2), file_name(3)]);
+        drop(second);
+        assert_eq!(disk.file_names(), [""; 0]);
+    }
 }

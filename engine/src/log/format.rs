@@ -11,8 +11,8 @@ pub const FORMAT_VERSION: u16 = 1;
 /// Feature bits that this release knows; a file with any other bit set must not be read.
 pub const FEATURES: u32 = 0;
 
-/// Smallest segment.
-pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// Smallest segment: of use for tests, which then see many.
+pub const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 /// Largest regular segment: positions are 32 bits wide, and one oversized frame must still fit behind the header.
 pub const SEGMENT_BYTES_MAX: u64 = 2 << 30;
 

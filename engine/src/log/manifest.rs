@@ -38,6 +38,8 @@ use std::io;
 pub const MANIFEST_FILE: &str = "MANIFEST";
 /// Name under which the next manifest is written.
 pub(crate) const MANIFEST_NEW_FILE: &str = "MANIFEST.new";
+/// Name of the manifest of a backup: another one, so that a backup is not opened as a store by accident.
+pub const BACKUP_FILE: &str = "BACKUP";
 
 const MAGIC: [u8; 8] = *b"LARDMAN\n";
 const HEADER_BYTES: usize = 96;
@@ -121,6 +123,15 @@ impl Manifest {
             open: Vec::new(),
             retired: Vec::new(),
         }
+    }
+
+    /// Takes the next number for a segment.
+    pub(crate) fn take_number(&mut self) -> Result<u32> {
+        let id = self.next_segment;
+        self.next_segment = id.checked_add(1).ok_or_else(|| {
+            Error::io("number another segment", io::Error::other("all segment numbers are used up"))
+        })?;
+        Ok(id)
     }
 
     /// The manifest's bytes.
@@ -212,12 +223,12 @@ impl Manifest {
         })
     }
 
-    /// Reads the manifest of the store on `disk`.
-    pub(crate) fn read(disk: &dyn Disk) -> Result<Manifest> {
-        let failed = |error: io::Error| Error::io(format!("read {MANIFEST_FILE}"), error);
-        let file = disk.open(MANIFEST_FILE).map_err(failed)?;
+    /// Reads the manifest called `name` on `disk`.
+    pub(crate) fn read(disk: &dyn Disk, name: &str) -> Result<Manifest> {
+        let failed = |error: io::Error| Error::io(format!("read {name}"), error);
+        let file = disk.open(name).map_err(failed)?;
         let length = file.len().map_err(failed)?;
-        let damaged = |what| Error::damaged(MANIFEST_FILE, 0, what);
+        let damaged = |what| Error::damaged(name, 0, what);
         if length > MANIFEST_BYTES_MAX {
             return Err(damaged("it is longer than any manifest"));
         }
@@ -226,7 +237,7 @@ impl Manifest {
         Manifest::decode(&bytes).map_err(|error| match error {
             HeaderError::Damaged => damaged("its content does not match its checksum"),
             HeaderError::Unsupported { version, features } => {
-                Error::Unsupported { file: MANIFEST_FILE.to_owned(), version, features }
+                Error::Unsupported { file: name.to_owned(), version, features }
             }
         })
     }

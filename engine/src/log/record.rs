@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn to_byte(self) -> u8 {
+    pub(super) fn to_byte(self) -> u8 {
         match self {
             Kind::Put => 1,
             Kind::Delete => 2,
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    fn from_byte(byte: u8) -> Option<Kind> {
+    pub(super) fn from_byte(byte: u8) -> Option<Kind> {
         match byte {
             1 => Some(Kind::Put),
             2 => Some(Kind::Delete),
@@ -140,6 +140,16 @@ impl<'a> Record<'a> {
     /// As [`Record::decode`], but without verifying description and value, which may then be anything.
     pub(crate) fn decode_head(bytes: &'a [u8], salt: Salt, position: u32) -> Result<Record<'a>, RecordError> {
         Header::decode(bytes, salt, position)?.record(bytes)
+    }
+
+    /// As [`Record::decode_head`], of a record whose body is not all there: it is given without one.
+    pub(crate) fn decode_cut_off(
+        bytes: &'a [u8],
+        salt: Salt,
+        position: u32,
+    ) -> Result<Record<'a>, RecordError> {
+        let header = Header::decode(bytes, salt, position)?;
+        Header { description_bytes: 0, value_bytes: 0, ..header }.record(bytes)
     }
 
     /// Reads a record from memory that the engine itself has just encoded; no checksum is looked at.

@@ -57,12 +57,22 @@ impl Reserve {
         file.allocate(self.bytes)
     }
 
-    /// Frees `bytes` of it, or all if that is less. Returns false if nothing was left, or could be had.
-    pub(crate) fn draw(&self, disk: &dyn Disk, bytes: u64) -> bool {
+    /// How much of it there is, as far as that is known.
+    pub(crate) fn left(&self, disk: &dyn Disk) -> u64 {
+        let _whole = self.lock();
+        disk.open(RESERVE_FILE).and_then(|file| file.len()).unwrap_or(0)
+    }
+
+    /// Frees `bytes` of it, or all but `rest` if that is less. Returns false if nothing was left, or could be had.
+    pub(crate) fn draw(&self, disk: &dyn Disk, bytes: u64, rest: u64) -> bool {
         let mut whole = self.lock();
         *whole = false;
         let Ok(file) = disk.open(RESERVE_FILE) else { return false };
-        let left = file.len().unwrap_or(0).saturating_sub(bytes.max(1));
+        let before = file.len().unwrap_or(0);
+        let left = before.saturating_sub(bytes.max(1)).max(rest);
+        if rest > 0 && left >= before {
+            return false;
+        }
         if left > 0 && file.set_len(left).is_ok() {
             return true;
         }
@@ -91,17 +101,19 @@ mod tests {
     #[test]
     fn it_is_drawn_piece_by_piece_and_made_whole_again() {
         let (disk, reserve) = (SimDisk::new(1), Reserve::new(100_000));
-        assert!(!reserve.draw(&disk, 1));
+        assert!(!reserve.draw(&disk, 1, 0));
         reserve.fill(&disk).unwrap();
         disk.set_capacity(disk.used_bytes());
         for left in [60_000, 20_000] {
-            assert!(reserve.draw(&disk, 40_000));
+            assert!(reserve.draw(&disk, 40_000, 10_000));
             assert_eq!(disk.open(RESERVE_FILE).unwrap().len().unwrap(), left);
         }
         assert!(disk.free_bytes().unwrap() >= 76_000);
+        assert!(reserve.draw(&disk, 40_000, 10_000) && !reserve.draw(&disk, 40_000, 10_000));
+        assert_eq!(reserve.left(&disk), 10_000);
         reserve.fill(&disk).unwrap();
         reserve.fill(&disk).unwrap();
-        assert!(reserve.draw(&disk, u64::MAX) && !reserve.draw(&disk, 1));
+        assert!(reserve.draw(&disk, u64::MAX, 0) && !reserve.draw(&disk, 1, 0));
         assert!(disk.file_names().is_empty());
         disk.set_capacity(disk.used_bytes() + 90_000);
         assert_eq!(reserve.fill(&disk).unwrap_err().kind(), io::ErrorKind::StorageFull);

@@ -178,7 +178,7 @@ fn what_is_read_after_a_failed_sync_is_written_again() {
     for durability in [Durable, Buffered] {
         let disk = SimDisk::new(1);
         let mut run = Run::new(&disk, durability);
-        run.all(&[put("a", 100), put("b", 3000), Step::Sync]).unwrap();
+        run.all(&[put("a", 100), put("b", 300), Step::Sync]).unwrap();
         disk.fail_next(OpKind::Sync, Fault::Eio);
         let error = run.step(&put("a", 2000)).and_then(|()| run.step(&Step::Sync)).unwrap_err();
         assert!(matches!(error, Error::InDoubt { .. } | Error::Failed { .. }), "{error}");
@@ -206,17 +206,20 @@ fn a_read_that_fails_is_told_and_the_next_one_succeeds() {
         clean.read_count()
     };
     assert!(count > 5);
+    let mut undisturbed = 0;
     for number in 0..count {
         let disk = disk.crash(Survival::Everything);
         disk.fail_read_at(number, Fault::Eio);
         let mut run = run.goes_on(&disk, run.history.last());
-        if number < count {
-            let error = run.open().unwrap_err();
-            assert!(matches!(error, Error::Io { .. }), "read {number}: {error}");
+        match run.open() {
+            Err(Error::Io { .. }) => run.open().unwrap(),
+            // A hint that cannot be read is done without.
+            Ok(()) => undisturbed += 1,
+            Err(error) => panic!("read {number}: {error}"),
         }
-        run.open().unwrap();
         assert!(dump(run.store()).unwrap() == expected, "read {number}");
     }
+    assert!(undisturbed > 0, "there are hints");
 }
 
 /// Another process may be faster between two opens of this one.
@@ -284,18 +287,18 @@ fn a_segment_that_cannot_be_sealed_loses_nothing() {
             let context = format!("{fault:?} of {kind:?}");
             let disk = SimDisk::new(1);
             let mut run = Run::new(&disk, Durable);
-            run.all(&[put("a", 400_000), put("b", 400_000)]).unwrap();
+            run.all(&[put("a", 1600), put("b", 1600)]).unwrap();
             // One write fills the first segment, and finds the second ready: sealing comes after its sync.
             let mut write = vec![vec![Change::Put("c", 100, None)]];
             for key in ["d", "e", "f"] {
-                write.push(vec![Change::Put(key, 400_000, None)]);
+                write.push(vec![Change::Put(key, 1600, None)]);
             }
             disk.keep_trace();
             let number = {
                 let probe = SimDisk::new(1);
                 probe.keep_trace();
                 let mut run = Run::new(&probe, Durable);
-                run.all(&[put("a", 400_000), put("b", 400_000), Step::Write(write.clone())]).unwrap();
+                run.all(&[put("a", 1600), put("b", 1600), Step::Write(write.clone())]).unwrap();
                 let trace: Vec<_> = probe.trace().into_iter().filter(|op| !op.kind.is_read()).collect();
                 let cut = trace.iter().rposition(|op| op.kind == OpKind::SetLen).unwrap();
                 (cut..trace.len()).find(|index| trace[*index].kind == kind).unwrap()
@@ -304,7 +307,7 @@ fn a_segment_that_cannot_be_sealed_loses_nothing() {
             run.step(&Step::Write(write)).unwrap();
             assert!(disk.trace().iter().any(|op| op.fault.is_some()), "{context}");
             for key in ["a", "b", "c", "d", "e", "f", "g"] {
-                let written = run.step(&put(key, 300_000));
+                let written = run.step(&put(key, 1200));
                 assert!(matches!(written, Ok(()) | Err(Error::Failed { .. })), "{context}: {written:?}");
             }
             let acknowledged = run.history.acknowledged;

@@ -2,11 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod backup;
+mod compaction;
 mod crash;
 mod damage;
 mod failure;
+mod hints;
 mod model;
+mod salvage;
+mod snapshot;
 mod space;
 mod support;
+mod verify;
 mod waiting;
 mod workload;

@@ -60,6 +60,7 @@ enum Action {
     /// The wall clock is set to so much after (or before) what it said at the beginning.
     Wall(u64),
     Sync,
+    Compact,
     Reopen,
     Kill,
 }
@@ -126,6 +127,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         4 => (0..300_u64).prop_map(Action::Pass),
         1 => (0..2_000_000_u64).prop_map(Action::Wall),
         1 => Just(Action::Sync),
+        2 => Just(Action::Compact),
         1 => Just(Action::Reopen),
         1 => Just(Action::Kill),
     ]
@@ -215,6 +217,14 @@ impl Pair {
             Action::Sync => {
                 let newest = self.store().sync().wait().unwrap();
                 assert!(newest >= self.version);
+            }
+            Action::Compact => {
+                let report = self.store().compact().unwrap();
+                assert!(report.damaged.is_empty(), "{report:?}");
+                let stats = self.store().stats();
+                assert_eq!((stats.tombstones, stats.tombstone_bytes), (0, 0));
+                let dead: u64 = stats.segments.iter().map(|segment| segment.dead_bytes).sum();
+                assert_eq!(dead, 0, "{:?}", stats.segments);
             }
             Action::Reopen => {
                 let before_ms = self.now_ms();

@@ -1,11 +1,11 @@
 //! Disks, quotas and limits that are reached: what goes on all the same, and that everything goes on by itself once
 //! there is room again.
 
-use crate::support::{HandClock, RESERVE_BYTES, assert_same, at, dump, open, options, value};
+use crate::support::{Chance, HandClock, RESERVE_BYTES, assert_same, at, dump, open, options, value};
 use crate::workload::{Change, Run, Step, small};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, Limits, OpKind, SimDisk, Survival};
-use larder_engine::{Condition, Error, Put, Shortage, Store};
+use larder_engine::{Compaction, Condition, Error, Put, Shortage, Store};
 use std::sync::Arc;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -81,8 +81,8 @@ fn a_full_disk_refuses_puts_until_there_is_room() {
     }
 }
 
-/// A store of many small entries on a disk without a byte left, its segment full.
-fn full_of_small_entries(entries: usize) -> (SimDisk, Arc<HandClock>, Store) {
+/// A store of many small entries, and `more` bytes of large ones, on a disk without a byte left, its segment full.
+fn full_of_small_entries(entries: usize, more: u64) -> (SimDisk, Arc<HandClock>, Store) {
     let (disk, clock) = (SimDisk::new(1), HandClock::new());
     let store = open(&disk, Durable, &clock).unwrap();
     let put = |writer: &mut larder_engine::Writer<'_>| {
@@ -91,7 +91,7 @@ fn full_of_small_entries(entries: usize) -> (SimDisk, Arc<HandClock>, Store) {
         }
     };
     store.write(put).wait().unwrap();
-    disk.set_capacity(disk.used_bytes());
+    disk.set_capacity(disk.used_bytes() + more);
     fill(&store, "large");
     // Smaller and smaller, until not even one byte more is taken.
     for length in (0..18).rev().map(|power| (1 << power) - 1) {
@@ -103,7 +103,7 @@ fn full_of_small_entries(entries: usize) -> (SimDisk, Arc<HandClock>, Store) {
 #[test]
 fn deletes_go_on_from_the_reserve_and_no_put_ever_uses_it() {
     let entries = 12_000;
-    let (disk, clock, store) = full_of_small_entries(entries);
+    let (disk, clock, store) = full_of_small_entries(entries, 0);
     assert_eq!(reserve_bytes(&disk), Some(RESERVE_BYTES));
     let mut deleted = 0;
     let error = loop {
@@ -127,7 +127,8 @@ fn deletes_go_on_from_the_reserve_and_no_put_ever_uses_it() {
     };
     assert!(is_short_of(&error, Shortage::Space), "{error}");
     assert!((1000..entries).contains(&deleted), "{deleted} deletes");
-    assert_eq!(reserve_bytes(&disk), None);
+    // The rest is for compaction, which can follow.
+    assert_eq!(reserve_bytes(&disk), Some(RESERVE_BYTES / 4));
     let expected = dump(&store).unwrap();
     assert_eq!(expected.keys().filter(|place| place.2.starts_with('k')).count(), entries - deleted);
     assert!(!store.stats().failed);
@@ -149,7 +150,7 @@ fn deletes_go_on_from_the_reserve_and_no_put_ever_uses_it() {
 
 #[test]
 fn a_store_closes_in_order_on_a_full_disk() {
-    let (disk, clock, store) = full_of_small_entries(100);
+    let (disk, clock, store) = full_of_small_entries(100, 0);
     for number in 0..50 {
         store.delete(at(&format!("k{number:05}")), Condition::Always).unwrap().unwrap();
         disk.set_capacity(disk.used_bytes());
@@ -166,7 +167,7 @@ fn a_store_closes_in_order_on_a_full_disk() {
 #[test]
 fn a_store_opens_without_a_byte_to_spare() {
     for kill in [false, true] {
-        let (mut disk, clock, store) = full_of_small_entries(100);
+        let (mut disk, clock, store) = full_of_small_entries(100, 0);
         let expected = dump(&store).unwrap();
         if kill {
             disk = disk.kill();
@@ -367,4 +368,145 @@ fn writing_resumes_by_itself_after_any_operation() {
         assert_eq!(next.state(run.history.last(), &context), run.history.last());
         assert!(number < disk.op_count() || !refused);
     }
+}
+
+/// Overwrites a few values in turn until that is refused. Returns how often it was not.
+fn overwrite(store: &Store, seed: u64) -> u64 {
+    for round in 0.. {
+        let key = format!("k{}", round % 8);
+        match store.put(at(&key), &Put::new(&value(seed + round, 60_000))) {
+            Ok(stamp) => drop(stamp.unwrap()),
+            Err(error) => {
+                assert!(is_short_of(&error, Shortage::Space), "{error}");
+                return round;
+            }
+        }
+    }
+    unreachable!("it fills up")
+}
+
+/// However much room the last puts have left: compaction needs no more than the reserve, and puts resume in what it gives
+/// back. Others take whatever is for the taking.
+#[test]
+fn compaction_gives_room_back_on_a_full_disk() {
+    for seed in 0..12 {
+        let (mut disk, clock) = (SimDisk::new(seed), HandClock::new());
+        let mut store = open(&disk, Durable, &clock).unwrap();
+        let mut chance = Chance::new(seed);
+        disk.set_capacity(5 * SEGMENT_BYTES + chance.below(SEGMENT_BYTES));
+        for round in 0..6 {
+            let context = format!("seed {seed}, round {round}");
+            assert!(overwrite(&store, seed * 1000 + round * 100) > 5, "{context}");
+            assert!(store.stats().short_of_space, "{context}");
+            let mut expected = dump(&store).unwrap();
+            if round % 3 == 1 {
+                // Found as full as it was left.
+                drop(store);
+                let found = disk.used_bytes();
+                store = open(&disk, Durable, &clock).unwrap();
+                assert!(disk.used_bytes() <= found, "{context}");
+            }
+            let report = store.compact().unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert!(report.bytes_in > report.bytes_out + SEGMENT_BYTES, "{context}: {report:?}");
+            assert_same(&dump(&store).unwrap(), &expected, &context);
+            assert_eq!(reserve_bytes(&disk), Some(RESERVE_BYTES), "{context}");
+            let stats = store.stats();
+            assert!(!stats.short_of_space && !stats.failed, "{context}");
+            store.put(at("resumed"), &Put::new(&value(round, 1000))).unwrap().unwrap();
+            expected = dump(&store).unwrap();
+            disk = disk.crash(Survival::Nothing);
+            store = open(&disk, Durable, &clock).unwrap();
+            assert_same(&dump(&store).unwrap(), &expected, &context);
+        }
+    }
+}
+
+#[test]
+fn what_was_deleted_on_a_full_disk_gives_room_once_it_is_compacted() {
+    for seed in 0..8 {
+        let (disk, clock) = (SimDisk::new(seed), HandClock::new());
+        let store = open(&disk, Durable, &clock).unwrap();
+        disk.set_capacity(5 * SEGMENT_BYTES + Chance::new(seed).below(SEGMENT_BYTES));
+        let value = value(seed, 60_000);
+        let put = |number: u64| store.put(at(&format!("k{number}")), &Put::new(&value));
+        let count = (0..).find(|number| put(*number).is_err()).unwrap();
+        for number in (0..count).filter(|number| number % 4 != 0) {
+            store.delete(at(&format!("k{number}")), Condition::Always).unwrap().unwrap();
+        }
+        disk.set_capacity(disk.used_bytes());
+        let expected = dump(&store).unwrap();
+        store.compact().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let again = (count..).find(|number| put(*number).is_err()).unwrap() - count;
+        assert!(again > count / 3, "seed {seed}: {again} of {count}");
+        let found = dump(&store).unwrap();
+        assert_eq!(found.len() as u64, expected.len() as u64 + again, "seed {seed}");
+        assert!(expected.iter().all(|(place, entry)| found.get(place) == Some(entry)), "seed {seed}");
+        let disk = disk.crash(Survival::Nothing);
+        assert_same(&dump(&open(&disk, Durable, &clock).unwrap()).unwrap(), &found, "after a power cut");
+    }
+}
+
+/// Deletes up to the last that the reserve has room for: there is some left for compaction.
+#[test]
+fn deletes_do_not_take_what_compaction_needs() {
+    let (disk, clock, store) = full_of_small_entries(12_000, 3 * SEGMENT_BYTES);
+    for number in 0..9 {
+        store.delete(at(&format!("large{number}")), Condition::Always).unwrap().unwrap();
+    }
+    disk.set_capacity(disk.used_bytes());
+    let delete = |number: &usize| store.delete(at(&format!("k{number:05}")), Condition::Always);
+    let is_refused = |number: &usize| {
+        let refused = delete(number).is_err();
+        disk.set_capacity(disk.used_bytes());
+        refused
+    };
+    let refused = (0..12_000).find(is_refused).unwrap();
+    let (used, expected) = (disk.used_bytes(), dump(&store).unwrap());
+    // That of the small entries has too much in it to be copied, or not.
+    let compacted = store.compact();
+    assert!(matches!(compacted, Ok(_) | Err(Error::NoSpace { .. })), "{compacted:?}");
+    assert!(disk.used_bytes() + SEGMENT_BYTES < used, "{used}, {}", disk.used_bytes());
+    assert_same(&dump(&store).unwrap(), &expected, "compacted");
+    delete(&refused).unwrap().unwrap();
+    store.put(at("new"), &Put::new(&value(1, 900_000))).unwrap().unwrap();
+    let expected = dump(&store).unwrap();
+    let found = disk.crash(Survival::Nothing);
+    assert_same(&dump(&open(&found, Durable, &clock).unwrap()).unwrap(), &expected, "after a power cut");
+}
+
+/// In the background too, and nobody has to ask for it.
+#[test]
+fn puts_resume_once_the_background_has_compacted() {
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    disk.set_capacity(5 * SEGMENT_BYTES);
+    let store = options(Durable, &clock)
+        .background(true)
+        .compaction(Compaction { space_amplification: 100.0, ..Compaction::default() })
+        .open_on(Arc::new(disk.clone()))
+        .unwrap();
+    let mut refused = 0;
+    for round in 0..150 {
+        let (key, value) = (format!("k{}", round % 8), value(round, 60_000));
+        while let Err(error) = store.put(at(&key), &Put::new(&value)) {
+            assert!(is_short_of(&error, Shortage::Space), "{error}");
+            refused += 1;
+            std::thread::yield_now();
+        }
+    }
+    assert!(refused > 0);
+    assert_eq!(dump(&store).unwrap().len(), 8);
+    store.close().unwrap();
+    assert_eq!(dump(&open(&disk, Durable, &clock).unwrap()).unwrap().len(), 8);
+}
+
+/// A backup to elsewhere is what one wants of a disk that is full.
+#[test]
+fn a_store_on_a_full_disk_is_backed_up() {
+    let (disk, _, store) = full_of_small_entries(100, 0);
+    let report =
+        store.backup_on(&(Arc::new(SimDisk::new(2)) as Arc<dyn larder_engine::disk::Disk>), |_| ()).unwrap();
+    assert!(report.version > 100 && report.segments > 0, "{report:?}");
+    disk.set_capacity(disk.used_bytes());
+    store.delete(at("k00001"), Condition::Always).unwrap().unwrap();
+    assert!(!store.stats().failed);
 }

@@ -94,6 +94,7 @@ pub(crate) fn options(durability: Durability, clock: &Arc<HandClock>) -> Options
         .durability(durability)
         .segment_bytes(1 << 20)
         .reserve_bytes(RESERVE_BYTES)
+        .feed_retention_bytes(0)
         .background(false)
         .clock(clock)
 }
@@ -177,6 +178,11 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn get(&self, place: &Place, now_ms: u64) -> Option<&Entry> {
         self.entries.get(place).filter(|entry| entry.expires_at.is_none_or(|deadline| now_ms < deadline))
+    }
+
+    /// The newest put of an entry, by place and version.
+    pub(crate) fn record(&self, place: &Place) -> Option<((Place, u64), Entry)> {
+        self.entries.get(place).map(|entry| ((place.clone(), entry.version), entry.clone()))
     }
 
     pub(crate) fn live(&self, now_ms: u64) -> Contents {

@@ -1,9 +1,15 @@
 //! A workload that keeps a history: every state in commit order, and which of them nothing may take away.
 
-use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, open, place, value};
+use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, options, place, value};
 use larder_engine::disk::sim::SimDisk;
-use larder_engine::{Condition, Decision, Durability, Error, Expiry, Put, Result, Stamp, Store, Writer};
+use larder_engine::{
+    Condition, Decision, Durability, Entry, Error, Expiry, Put, Result, Stamp, Store, Writer,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// So small that a few writes fill several of them.
+const SEGMENT_BYTES: u64 = 4096;
 
 /// One change to one entry.
 #[derive(Clone, Debug)]
@@ -27,6 +33,7 @@ pub(crate) enum Step {
     Sync,
     /// Close in order, open again.
     Reopen,
+    Compact,
 }
 
 pub(crate) fn put(key: &'static str, size: usize) -> Step {
@@ -58,18 +65,22 @@ pub(crate) fn small() -> Vec<Step> {
         Step::Pass(600),
         put("d", 20),
         Step::Sync,
-        Step::Write(vec![vec![Put("a", 400_000, None)], vec![Delete("c")], vec![Put("e", 400_000, None)]]),
+        Step::Write(vec![vec![Put("a", 1562, None)], vec![Delete("c")], vec![Put("e", 1562, None)]]),
         put("b", 10),
-        Step::Write(vec![vec![Put("big", 500_000, None)], vec![Put("f", 5, None)]]),
+        Step::Write(vec![vec![Put("big", 1953, None)], vec![Put("f", 5, None)]]),
         delete("big"),
-        transaction(vec![Put("a", 600_000, None), Put("g", 600_000, Some(50)), Delete("e")]),
+        transaction(vec![Put("a", 2343, None), Put("g", 2343, Some(50)), Delete("e")]),
+        Step::Compact,
         Step::Pass(60),
         put("g", 3),
+        delete("f"),
         Step::Reopen,
         put("a", 9),
         Step::Write(vec![vec![Delete("a")], vec![Put("h", 9, None)], vec![Put("a", 8, None)]]),
         Step::Sync,
         delete("h"),
+        Step::Compact,
+        put("h", 1),
     ]
 }
 
@@ -79,7 +90,7 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
     let mut chance = Chance::new(seed);
     let change = |chance: &mut Chance| {
         let key = chance.pick(&KEYS);
-        let size = chance.pick(&[0, 1, 50, 400, 511, 512, 3000, 150_000, 400_000]);
+        let size = chance.pick(&[0, 1, 50, 400, 511, 512, 3000, 585, 1562]);
         match chance.below(10) {
             0..=2 => Change::Delete(key),
             3 => Change::Touch(key, 1 + chance.below(3000)),
@@ -91,6 +102,7 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
         0..=1 => Step::Pass(chance.below(1500)),
         2..=3 => Step::Sync,
         4 => Step::Reopen,
+        5 => Step::Compact,
         _ => {
             let groups = 1 + chance.below(3);
             let group = |chance: &mut Chance| {
@@ -108,6 +120,8 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
 pub(crate) struct History {
     /// The states in commit order, the empty one first.
     pub(crate) states: Vec<Arc<Model>>,
+    /// Every put that was logged, also one that its own transaction has overwritten.
+    pub(crate) written: BTreeMap<(Place, u64), Entry>,
     /// The last state that a power cut must not take away.
     pub(crate) floor: usize,
     /// The last state that was acknowledged.
@@ -120,7 +134,14 @@ pub(crate) struct History {
 
 impl History {
     fn new() -> History {
-        History { states: vec![Arc::default()], floor: 0, acknowledged: 0, answered: 0, assigned: 0 }
+        History {
+            states: vec![Arc::default()],
+            written: BTreeMap::new(),
+            floor: 0,
+            acknowledged: 0,
+            answered: 0,
+            assigned: 0,
+        }
     }
 
     pub(crate) fn last(&self) -> usize {
@@ -182,7 +203,8 @@ impl Run {
     }
 
     pub(crate) fn open(&mut self) -> Result<()> {
-        self.store = Some(open(&self.disk, self.durability, &self.clock)?);
+        let options = options(self.durability, &self.clock).segment_bytes(SEGMENT_BYTES);
+        self.store = Some(options.open_on(Arc::new(self.disk.clone()))?);
         Ok(())
     }
 
@@ -207,6 +229,13 @@ impl Run {
             Step::Reopen => {
                 self.close()?;
                 self.open()
+            }
+            Step::Compact => {
+                let report = self.store().compact()?;
+                assert!(report.damaged.is_empty() || self.disk.is_crashed(), "{:?}", report.damaged);
+                // All of it is sealed for that.
+                self.history.floor = self.history.last();
+                Ok(())
             }
         }
     }
@@ -255,6 +284,7 @@ impl Run {
 
     fn note(&mut self, outcomes: Vec<Outcome>, now_ms: u64, highest: &mut u64) {
         let mut model = Model::clone(&self.history.states[self.history.last()]);
+        let mut written = Vec::new();
         let mut grows = |version: u64| {
             assert!(version > *highest, "version {version} after {highest}");
             *highest = version;
@@ -266,6 +296,7 @@ impl Run {
                     let put = Put::new(&value);
                     let put = deadline.map_or(put, |deadline| put.expires_at(deadline));
                     model.put(&place, &put, now_ms, &Ok(decision));
+                    written.extend(model.record(&place));
                 }
                 Outcome::Delete(place, decision) => {
                     decision.iter().flatten().for_each(|(version, _)| grows(*version));
@@ -274,9 +305,11 @@ impl Run {
                 Outcome::Touch(place, deadline, stamp) => {
                     stamp.iter().for_each(|stamp| grows(stamp.version));
                     model.touch(&place, Expiry::At(deadline), now_ms, &Ok(stamp));
+                    written.extend(model.record(&place));
                 }
             }
         }
+        self.history.written.extend(written);
         self.history.states.push(Arc::new(model));
     }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::line::{Line, Opt, unavailable};
 use super::{
-    Command, Condition, Expiry, KEYS_MAX, LIST_PAGE_DEFAULT, List, NAMESPACES_PAGE_DEFAULT, PAGE_MAX,
-    Request, Secret, Set,
+    BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, LIST_PAGE_DEFAULT, List,
+    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set,
 };
 use crate::code::{Code, ParseError, shown};
 use crate::cursor::decode_cursor;
@@ -53,6 +53,7 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         Verb::Quit => bare(line, Command::Quit),
         Verb::Sync => bare(line, Command::Sync),
         Verb::Stats => bare(line, Command::Stats),
+        Verb::Backup => backup(line),
         Verb::Auth
         | Verb::Incr
         | Verb::Patch
@@ -60,7 +61,6 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         | Verb::Txn
         | Verb::Watch
         | Verb::Compact
-        | Verb::Backup
         | Verb::Org
         | Verb::Key => Err(unavailable(line.verb().row())),
     }
@@ -240,6 +240,23 @@ fn help<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
         verb = Some(found);
     }
     bare(line, Command::Help(verb))
+}
+
+fn backup<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let name = line.argument(Code::BadArg, "name")?.text;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let fits = (1..=BACKUP_NAME_BYTES_MAX).contains(&name.len());
+    if !fits || name.starts_with('.') || !name.bytes().all(allowed) {
+        return Err(ParseError::new(
+            Code::BadArg,
+            format!(
+                "{} cannot be the name of a backup; it has up to {BACKUP_NAME_BYTES_MAX} letters, digits, dots, _ and -, \
+                 and no dot in front",
+                shown(&name)
+            ),
+        ));
+    }
+    bare(line, Command::Backup { name })
 }
 
 /// `ttl=`, `at=` and `keepttl=` share one slot, and so exclude each other.

@@ -100,6 +100,21 @@ fn writes() {
 }
 
 #[test]
+fn a_backup_has_a_name_that_is_one_directory() {
+    for name in ["b", "2026-11-20_1.2", &"x".repeat(128)] {
+        let backup = Command::Backup { name: name.into() };
+        assert_eq!(command(&format!("BACKUP {name}")), backup);
+        assert_eq!(command(&format!("BACKUP \"{name}\"")), backup);
+    }
+    for name in ["", ".", "..", ".hidden", "a/b", "/a", "a b", "é", "a\\u0000", &"x".repeat(129)] {
+        assert_eq!(error(&format!("BACKUP \"{name}\"")).code, Code::BadArg, "{name}");
+    }
+    for line in ["BACKUP", "BACKUP a b", "BACKUP a/b"] {
+        assert_eq!(error(line).code, Code::BadArg, "{line}");
+    }
+}
+
+#[test]
 fn listings() {
     let list = List { prefix: "".into(), limit: 100, after: None, reverse: false, values: false };
     assert_eq!(command("LIST"), Command::List(list));
@@ -121,6 +136,7 @@ fn a_namespace_goes_with_every_data_command_and_no_other() {
         let line = match row.verb {
             Verb::Set => "SET k ns=\"n s\" 1".to_owned(),
             Verb::Touch => "TOUCH k ttl=1 ns=\"n s\"".to_owned(),
+            Verb::Backup => "BACKUP b ns=\"n s\"".to_owned(),
             verb if row.usage.contains("<key>") => format!("{} k ns=\"n s\"", verb.as_str()),
             verb => format!("{} ns=\"n s\"", verb.as_str()),
         };
@@ -141,6 +157,7 @@ fn every_row_parses_or_says_that_it_is_not_available() {
         let line = match row.verb {
             Verb::Set => "SET k 1",
             Verb::Touch => "TOUCH k ttl=1",
+            Verb::Backup => "BACKUP b",
             _ if row.usage.contains("<key>") => &format!("{} k", row.name),
             _ => row.name,
         };

@@ -28,6 +28,9 @@ pub(super) enum Failure {
         /// What the client said.
         source: Error,
     },
+    /// A store or a backup in a directory cannot be worked with.
+    #[error("{0}")]
+    Store(larder_engine::Error),
     /// Standard output takes no more.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -63,7 +66,12 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Asked(_) | Self::Input { .. } => 2,
             Self::Connect { source } if is_no_address(source) => 2,
-            Self::Connect { .. } | Self::Server { .. } | Self::Output(_) | Self::File { .. } => 3,
+            Self::Store(error) if is_wrong_directory(error) => 2,
+            Self::Store(_)
+            | Self::Connect { .. }
+            | Self::Server { .. }
+            | Self::Output(_)
+            | Self::File { .. } => 3,
         }
     }
 
@@ -94,6 +102,20 @@ fn is_askers_fault(error: &Error) -> bool {
             )
         ),
     }
+}
+
+/// Whether a directory was named that cannot be meant.
+fn is_wrong_directory(error: &larder_engine::Error) -> bool {
+    use larder_engine::Error::{Inside, IsBackup, Missing, NotABackup, NotAStore, NotEmpty};
+    matches!(
+        error,
+        Inside { .. }
+            | IsBackup { .. }
+            | Missing { .. }
+            | NotABackup { .. }
+            | NotAStore { .. }
+            | NotEmpty { .. }
+    )
 }
 
 fn is_no_address(error: &Error) -> bool {

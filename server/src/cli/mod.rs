@@ -1,15 +1,18 @@
-//! The command line's verbs: each sends a request or two to a running server and shows what came back.
+//! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`,
+//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server.
 //!
 //! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
 //! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
 //! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
 
+mod backup;
 mod count;
 mod del;
 mod entry;
 mod expiry;
 mod export;
 mod failure;
+mod findings;
 mod get;
 mod import;
 mod ls;
@@ -18,12 +21,16 @@ mod object;
 mod output;
 mod ping;
 mod pretty;
+mod progress;
+mod restore;
+mod salvage;
 mod session;
 mod set;
 mod stats;
 mod table;
 mod touch;
 mod ttl;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -31,7 +38,7 @@ use clap::Subcommand;
 
 pub(crate) use session::Target;
 
-/// The verbs that talk to a server.
+/// The verbs beside `serve`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Prints a value
@@ -58,10 +65,18 @@ pub(crate) enum Verb {
     Import(import::Import),
     /// Writes entries as JSON lines that `import` reads
     Export(export::Export),
+    /// Backs up the server's store, or a stopped one
+    Backup(backup::Backup),
+    /// Makes a new store of a backup
+    Restore(restore::Restore),
     /// Asks whether the server is there
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
     Stats(stats::Stats),
+    /// Tells whether a store directory is intact
+    Verify(verify::Verify),
+    /// Copies what is intact in a store directory into a new store
+    Salvage(salvage::Salvage),
 }
 
 /// How a verb ended that could be carried out.
@@ -74,7 +89,7 @@ enum Status {
 }
 
 /// Runs a verb. The exit code is 0 when found or done, 1 when not found or refused by a condition, 2 when what was
-/// asked for is wrong, 3 when the server or the way to it fails.
+/// asked for is wrong, 3 when the server or the way to it fails, or a store cannot be read.
 pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
     let result = match verb {
         Verb::Get(verb) => verb.run(target),
@@ -89,8 +104,12 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Entry(verb) => verb.run(target),
         Verb::Import(verb) => verb.run(target),
         Verb::Export(verb) => verb.run(target),
+        Verb::Backup(verb) => verb.run(target),
+        Verb::Restore(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
+        Verb::Verify(verb) => verb.run(target),
+        Verb::Salvage(verb) => verb.run(target),
     };
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,

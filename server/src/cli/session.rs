@@ -43,15 +43,24 @@ pub(super) struct Session {
 impl Target {
     /// Connects.
     pub(super) fn open(&self) -> Result<Session, Failure> {
-        let options = Options { namespace: self.ns.clone(), ..Options::default() };
+        self.open_with(Options::default())
+    }
+
+    /// Connects, to wait for replies as long as they take.
+    pub(super) fn open_patiently(&self) -> Result<Session, Failure> {
+        self.open_with(Options { reply_timeout: None, ..Options::default() })
+    }
+
+    /// Standard output, for a verb that needs no server.
+    pub(super) fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+
+    fn open_with(&self, options: Options) -> Result<Session, Failure> {
+        let options = Options { namespace: self.ns.clone(), ..options };
         let client = Client::connect_with(self.addr.as_str(), &options)
             .map_err(|source| Failure::Connect { source })?;
-        Ok(Session {
-            client,
-            out: Output::new(self.json),
-            addr: self.addr.clone(),
-            namespace: self.ns.clone(),
-        })
+        Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }
 

@@ -95,7 +95,8 @@ fn try_read<'t>(
         | Command::Del { .. }
         | Command::Touch { .. }
         | Command::Persist { .. }
-        | Command::Sync => misrouted(),
+        | Command::Sync
+        | Command::Backup { .. } => misrouted(),
     })
 }
 

@@ -1,8 +1,9 @@
 //! The reply to `STATS`: counters of the server and figures of its store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use larder_engine::Stats;
+use larder_engine::{SegmentStats, Stats};
 use serde::Serialize;
 
 use crate::shared::{Shared, durability_name};
@@ -21,8 +22,20 @@ struct Object {
     errors: u64,
     entries: u64,
     index_bytes: u64,
+    tombstones: u64,
+    tombstone_bytes: u64,
     segments: usize,
     log_bytes: u64,
+    live_bytes: u64,
+    dead_bytes: u64,
+    snapshots: usize,
+    pinned_bytes: u64,
+    compaction_segments_in: usize,
+    compaction_bytes_in: u64,
+    compaction_bytes_out: u64,
+    compaction_damaged: usize,
+    compaction_ms: u64,
+    recovery_ms: u64,
     pending_bytes: u64,
     newest_version: u64,
     acknowledged_version: u64,
@@ -39,8 +52,13 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
     let Stats {
         entries,
         index_bytes,
+        tombstones,
+        tombstone_bytes,
         segments,
         log_bytes,
+        snapshots,
+        pinned_bytes,
+        compaction,
         pending_bytes,
         sequence,
         acknowledged_sequence,
@@ -50,11 +68,13 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         failed,
         short_of_space,
     } = shared.store.stats();
+    let of_segments = |bytes: fn(&SegmentStats) -> u64| segments.iter().map(bytes).sum();
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &shared.counters;
     let object = Object {
         version: env!("CARGO_PKG_VERSION"),
-        uptime_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        uptime_ms: millis(shared.started.elapsed()),
         durability: durability_name(shared.durability),
         connections: shared.connections(),
         connections_max: shared.connections_max,
@@ -64,8 +84,20 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         errors: count(&counters.errors),
         entries,
         index_bytes,
-        segments,
+        tombstones,
+        tombstone_bytes,
+        segments: segments.len(),
         log_bytes,
+        live_bytes: of_segments(|segment| segment.live_bytes),
+        dead_bytes: of_segments(|segment| segment.dead_bytes),
+        snapshots,
+        pinned_bytes,
+        compaction_segments_in: compaction.segments_in,
+        compaction_bytes_in: compaction.bytes_in,
+        compaction_bytes_out: compaction.bytes_out,
+        compaction_damaged: compaction.damaged.len(),
+        compaction_ms: millis(compaction.duration),
+        recovery_ms: millis(shared.store.report().duration),
         pending_bytes,
         newest_version: sequence,
         acknowledged_version: acknowledged_sequence,

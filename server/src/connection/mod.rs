@@ -137,6 +137,7 @@ impl Connection {
             match turn.next {
                 Next::Turn => {}
                 Next::Sync => self.sync().await,
+                Next::Backup(name) => self.backup(&name).await,
                 Next::Close => return Ok(ControlFlow::Break(())),
             }
             self.socket.flush().await?;
@@ -154,6 +155,19 @@ impl Connection {
                 let error = refusal(&error);
                 self.refuse(error.code, &error.text);
             }
+        }
+    }
+
+    async fn backup(&mut self, name: &str) {
+        if !self.socket.is_local() {
+            return self.refuse(Code::Denied, "only clients on the server's own machine may do this");
+        }
+        match self.shared.backups.make(&self.shared.store, name).await {
+            Ok(json) => {
+                self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                write::ok_json(&mut self.socket.output, &json);
+            }
+            Err(error) => self.refuse(error.code, &error.text),
         }
     }
 

@@ -30,6 +30,11 @@ impl Socket {
         Socket { stream, output: Vec::new(), read_bytes: READ_BYTES_MIN }
     }
 
+    /// Whether the client is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
     /// Appends what comes next to `input`. Returns 0 at the end of it. Whoever drops this future loses no byte.
     pub(super) async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
         self.release(input);

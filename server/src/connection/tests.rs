@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::Backups;
 use crate::shared::Shared;
 
 /// A client of a server of one connection.
@@ -22,7 +23,8 @@ impl Client {
             // The store prepares its next segment on a thread of its own; a fault is not meant for that.
             tokio::task::yield_now().await;
         }
-        let shared = Arc::new(Shared::new(store, Limits::DEFAULT, Durability::Durable, 1));
+        let shared =
+            Arc::new(Shared::new(store, Limits::DEFAULT, Durability::Durable, Backups::new(None), 1));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

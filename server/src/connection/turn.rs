@@ -3,6 +3,8 @@
 //! It is bounded by a weight, in which a command counts for the entries that it may touch, so that no connection
 //! holds the store's lock for long, however much it sends at once.
 
+use std::borrow::Cow;
+
 use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, parse};
 
 /// Weight at which a turn is full.
@@ -32,12 +34,14 @@ impl Step<'_> {
 }
 
 /// What comes after the commands of a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next<'c> {
     /// The next turn.
     Turn,
     /// `SYNC`, which is to be answered once everything before it is durable.
     Sync,
+    /// `BACKUP`, of that name, of everything before it at least.
+    Backup(Cow<'c, str>),
     /// The end of the connection.
     Close,
 }
@@ -46,7 +50,7 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Turn<'c> {
     pub(super) steps: Vec<Step<'c>>,
-    pub(super) next: Next,
+    pub(super) next: Next<'c>,
 }
 
 /// The connection's namespace: what it was at the start of the turn, and then after each `NS` in it.
@@ -91,6 +95,10 @@ impl<'c> Turn<'c> {
                 self.next = Next::Sync;
                 return;
             }
+            Ok(Command::Backup { name }) => {
+                self.next = Next::Backup(name.clone());
+                return;
+            }
             Ok(Command::Quit) => self.next = Next::Close,
             Ok(Command::Ns(Some(namespace))) => namespaces.0.push(namespace.clone().into_owned()),
             _ => {}
@@ -115,7 +123,7 @@ mod tests {
     use super::*;
     use larder_protocol::lines;
 
-    fn turns(chunk: &str) -> Vec<(usize, Next)> {
+    fn turns(chunk: &str) -> Vec<(usize, Next<'_>)> {
         let mut lines = lines(chunk.as_bytes());
         let mut namespaces = Namespaces::new();
         let next = || Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, 16);
@@ -133,8 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn sync_and_quit_end_a_turn() {
+    fn sync_backup_and_quit_end_a_turn() {
         assert_eq!(turns("SYNC\nPING\n"), [(0, Next::Sync), (1, Next::Turn)]);
+        assert_eq!(turns("PING\nBACKUP b\nPING\n"), [(1, Next::Backup("b".into())), (1, Next::Turn)]);
         assert_eq!(turns("nonsense\nSYNC\nQUIT\n"), [(1, Next::Sync), (1, Next::Close)]);
     }
 

@@ -30,6 +30,11 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_DATA", hide_env_values = true, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
 
+    /// Directory under which BACKUP makes its backups, best on the same file system as the data, and not within it
+    /// [default: beside the data, its name and -backups]
+    #[arg(long, env = "LARDER_BACKUPS", hide_env_values = true, value_name = "DIR")]
+    pub(super) backups: Option<PathBuf>,
+
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:5273]
     #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
@@ -93,6 +98,7 @@ impl Settings {
     pub(super) fn or(self, other: Settings) -> Settings {
         Settings {
             data: self.data.or(other.data),
+            backups: self.backups.or(other.backups),
             listen: self.listen.or(other.listen),
             allow_remote: self.allow_remote.or(other.allow_remote),
             durability: self.durability.or(other.durability),

@@ -21,6 +21,8 @@ const THREADS_MAX: u16 = 1_024;
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) data: PathBuf,
+    /// Where backups go; nowhere, if that was not said and cannot be derived.
+    pub(super) backups: Option<PathBuf>,
     pub(super) listen: String,
     pub(super) allow_remote: bool,
     pub(super) durability: Durability,
@@ -67,8 +69,10 @@ impl Config {
         if let Some(threads) = settings.threads {
             in_range("threads", threads.into(), 1, THREADS_MAX.into())?;
         }
+        let data = settings.data.unwrap_or_else(|| PathBuf::from("./larder-data"));
         Ok(Config {
-            data: settings.data.unwrap_or_else(|| PathBuf::from("./larder-data")),
+            backups: settings.backups.or_else(|| beside(&data)),
+            data,
             listen: settings.listen.unwrap_or_else(|| "127.0.0.1:5273".to_owned()),
             allow_remote: settings.allow_remote.unwrap_or(false),
             durability: match settings.durability {
@@ -87,6 +91,14 @@ impl Config {
             log: settings.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+/// The directory for backups of a store: beside it, since there the files can be shared.
+fn beside(data: &Path) -> Option<PathBuf> {
+    let data = std::path::absolute(data).ok()?;
+    let mut name = data.file_name()?.to_owned();
+    name.push("-backups");
+    Some(data.with_file_name(name))
 }
 
 fn in_range(name: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
@@ -126,6 +138,17 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:1");
         assert_eq!(config.durability, Durability::Buffered);
         assert_eq!(config.sync_interval, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn backups_go_beside_the_data() {
+        let backups = |text: &str| Config::from_settings(settings(text)).unwrap().backups;
+        assert_eq!(backups("data = '/var/lib/larder/'").unwrap(), Path::new("/var/lib/larder-backups"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(backups("").unwrap(), here.join("larder-data-backups"));
+        assert_eq!(backups("data = '.'").unwrap(), beside(&here).unwrap());
+        assert_eq!(backups("data = '/'"), None);
+        assert_eq!(backups("data = '/'\nbackups = '/b'").unwrap(), Path::new("/b"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::config::Config;
 use super::listener::{self, ListenError};
+use crate::backup::Backups;
 use crate::shared::Shared;
 
 /// Why the server did not start, or not stop in order.
@@ -64,7 +65,8 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Runtime)?;
     let store = open(config)?;
     announce(address, &config.data, &store);
-    let shared = Shared::new(store, Limits::DEFAULT, config.durability, config.connections_max);
+    let backups = Backups::new(config.backups.clone());
+    let shared = Shared::new(store, Limits::DEFAULT, config.durability, backups, config.connections_max);
     let outcome = runtime.block_on(serve(listener, Arc::new(shared), stop, config.shutdown_timeout));
     // What is left are connections whose time is over.
     runtime.shutdown_background();

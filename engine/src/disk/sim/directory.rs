@@ -55,9 +55,10 @@ impl Directory {
         self.pending.iter().map(|entry| entry.sequence)
     }
 
-    /// The files that a crash now could bring to light, if nothing is pending.
-    pub(super) fn durable_inodes(&self) -> BTreeSet<u64> {
-        self.durable.values().copied().collect()
+    /// The files that a crash now could bring to light.
+    pub(super) fn recoverable_inodes(&self) -> BTreeSet<u64> {
+        let pending = self.pending.iter().filter_map(|entry| entry.comes.as_ref());
+        self.durable.values().chain(pending.map(|(_, inode)| inode)).copied().collect()
     }
 
     pub(super) fn insert(&mut self, sequence: u64, name: Arc<str>, inode: u64) {
@@ -77,28 +78,32 @@ impl Directory {
         self.pending.push(entry);
     }
 
-    pub(super) fn sync(&mut self) {
-        for entry in self.pending.drain(..) {
+    /// Makes the names that begin like this durable: those of one directory.
+    pub(super) fn sync(&mut self, directory: &str) {
+        for entry in self.take_pending(directory) {
             entry.apply(&mut self.durable);
         }
     }
 
+    fn take_pending(&mut self, directory: &str) -> Vec<Entry> {
+        let is_of = |entry: &Entry| entry.names().all(|name| directory_of(name) == directory);
+        let (taken, left) = std::mem::take(&mut self.pending).into_iter().partition(is_of);
+        self.pending = left;
+        taken
+    }
+
     /// A sync cut short: some operations are durable, the others still pending.
-    pub(super) fn sync_partly(&mut self, random: &mut Random) {
+    pub(super) fn sync_partly(&mut self, directory: &str, random: &mut Random) {
         let chance = random.chance();
-        let mut durable = std::mem::take(&mut self.durable);
-        let left = any_subset(&self.pending, chance, &mut durable, random);
-        self.durable = durable;
-        self.pending = std::mem::take(&mut self.pending)
-            .into_iter()
-            .zip(left)
-            .filter_map(|(entry, left)| left.then_some(entry))
-            .collect();
+        let taken = self.take_pending(directory);
+        let left = any_subset(&taken, chance, &mut self.durable, random);
+        let left = taken.into_iter().zip(left).filter_map(|(entry, left)| left.then_some(entry));
+        self.pending.extend(left);
     }
 
     /// What a failed sync does: the operations are no longer pending, and not durable either.
-    pub(super) fn forget_pending(&mut self) {
-        self.pending.clear();
+    pub(super) fn forget_pending(&mut self, directory: &str) {
+        self.take_pending(directory);
     }
 
     /// The names as found after a power cut.
@@ -118,6 +123,11 @@ impl Directory {
         }
         found
     }
+}
+
+/// The part of a name that says in which directory it is.
+pub(super) fn directory_of(name: &str) -> &str {
+    name.rfind('/').map_or("", |slash| &name[..=slash])
 }
 
 /// Applies a random subset of `entries` to `names`; tells of each entry whether it was left out.

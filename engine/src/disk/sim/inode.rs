@@ -24,8 +24,8 @@ pub(super) enum Fate {
 pub(super) struct Inode {
     /// The name it has, or had last.
     pub(super) name: Arc<str>,
-    /// Whether the current directory names it.
-    pub(super) linked: bool,
+    /// How many names it has in the current directories.
+    pub(super) links: usize,
     /// How many handles are open.
     pub(super) handles: usize,
     /// Bytes of disk space taken.
@@ -81,15 +81,7 @@ impl Inode {
     /// A file whose contents are durable.
     pub(super) fn new(name: Arc<str>, contents: Contents) -> Inode {
         let durable = contents.clone();
-        Inode {
-            name,
-            linked: true,
-            handles: 0,
-            allocated: 0,
-            durable,
-            current: contents,
-            pending: Vec::new(),
-        }
+        Inode { name, links: 1, handles: 0, allocated: 0, durable, current: contents, pending: Vec::new() }
     }
 
     /// What the running process sees.

@@ -14,6 +14,9 @@
 //! whose name was not synced is lost however often its bytes were. What no kernel does is left out: contents that
 //! never were, and changes to bytes that were not written.
 //!
+//! One simulated machine can have several directories ([`SimDisk::directory`]), as a backup needs: they share files by
+//! links, space, faults, the count of operations, and the power. Each has names, a lock and a `sync_dir` of its own.
+//!
 //! The same calls on the same seed give the same results. It measures no time, and calls of several threads take
 //! effect in the order in which they come.
 
@@ -30,6 +33,7 @@ mod trace;
 
 use super::{Disk, DiskFile, DiskLock, Map};
 use state::State;
+use std::any::Any;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,20 +62,34 @@ impl Survival {
         [Survival::Nothing, Survival::Everything, Survival::Prefix, Survival::Random];
 }
 
-/// A simulated disk. Clones are handles to the same one.
+/// A directory on a simulated disk. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    /// What the names of its files begin with in the state; empty for the first directory, else with a slash at the end.
+    directory: Arc<str>,
 }
 
 impl SimDisk {
     /// An empty disk whose every decision derives from `seed`, with a capacity of 1 TiB.
     pub fn new(seed: u64) -> SimDisk {
-        SimDisk::from_state(State::new(seed))
+        SimDisk { state: Arc::new(Mutex::new(State::new(seed))), directory: "".into() }
     }
 
-    fn from_state(state: State) -> SimDisk {
-        SimDisk { state: Arc::new(Mutex::new(state)) }
+    /// Another directory of the same machine, which is there and durable as soon as somebody asks for it.
+    pub fn directory(&self, name: &str) -> SimDisk {
+        debug_assert!(!name.contains('/'), "{name:?} is a name, not a path");
+        SimDisk { state: Arc::clone(&self.state), directory: format!("{name}/").into() }
+    }
+
+    /// This directory on what another machine found.
+    fn found(&self, state: State) -> SimDisk {
+        SimDisk { state: Arc::new(Mutex::new(state)), directory: Arc::clone(&self.directory) }
+    }
+
+    /// The name of a file among those of all directories.
+    fn path(&self, name: &str) -> Arc<str> {
+        format!("{}{name}", self.directory).into()
     }
 
     /// A thread that panicked while it held the lock must not take the disk away from the test that looks into it.
@@ -85,7 +103,7 @@ impl SimDisk {
     /// This disk, with every handle and file opened on it, only fails from now on, so that no thread left behind can
     /// reach the new one. A second call finds the disk in the same state, but may decide otherwise.
     pub fn crash(&self, policy: Survival) -> SimDisk {
-        SimDisk::from_state(self.state().survivor(policy))
+        self.found(self.state().survivor(policy))
     }
 
     /// Kills the process that uses the disk, and gives the disk to the next one: nothing is lost, but what was not
@@ -94,7 +112,7 @@ impl SimDisk {
     ///
     /// All that is left of this disk is that it fails.
     pub fn kill(&self) -> SimDisk {
-        SimDisk::from_state(self.state().after_kill())
+        self.found(self.state().after_kill())
     }
 
     /// Whether it fails for good: the power was cut, by a fault or by [`SimDisk::crash`], or the process killed.
@@ -169,34 +187,34 @@ impl SimDisk {
 
     /// Bit rot: inverts bit number `bit` (0 to 7) of the byte at `offset`, on stable storage and for later reads.
     pub fn flip_bit(&self, name: &str, offset: u64, bit: u32) -> io::Result<()> {
-        self.state().flip_bit(name, offset, bit)
+        self.state().flip_bit(&self.path(name), offset, bit)
     }
 
     /// The bytes of a file as the running process sees them; works without power, and counts as no operation.
     pub fn read_file(&self, name: &str) -> Option<Vec<u8>> {
-        self.state().read_file(name)
+        self.state().read_file(&self.path(name))
     }
 
     /// Puts a file there, or other contents into it, past all faults and limits, and durable at once; the whole
     /// directory becomes durable with it.
     pub fn write_file(&self, name: &str, bytes: &[u8]) {
-        self.state().write_file(name, bytes);
+        self.state().write_file(&self.path(name), bytes);
     }
 
-    /// Takes a file away, past all faults; the whole directory becomes durable with it.
+    /// Takes a file's name away, past all faults; the whole directory becomes durable with it.
     pub fn remove_file(&self, name: &str) -> io::Result<()> {
-        self.state().remove_file(name)
+        self.state().remove_file(&self.path(name))
     }
 
     /// The names of all files in order, past all faults.
     pub fn file_names(&self) -> Vec<String> {
-        self.state().names()
+        self.state().names(&self.directory)
     }
 
     /// Takes the lock away from whoever holds it, as if that process had been killed: the next [`Disk::lock`]
     /// succeeds, and the old guard has no effect any more.
     pub fn steal_lock(&self) {
-        self.state().owner = None;
+        self.state().owners.remove(&self.directory);
     }
 
     /// Takes the lock in the name of another process, for as long as the guard lives, whoever holds it: that one's
@@ -206,9 +224,10 @@ impl SimDisk {
     }
 
     fn guard(&self, state: &mut State) -> Box<dyn DiskLock> {
-        state.owners += 1;
-        state.owner = Some(state.owners);
-        Box::new(SimLock { disk: self.clone(), owner: state.owners })
+        state.locks += 1;
+        let owner = state.locks;
+        state.owners.insert(Arc::clone(&self.directory), owner);
+        Box::new(SimLock { disk: self.clone(), owner })
     }
 
     fn file(&self, number: u64, state: &mut State) -> Arc<dyn DiskFile> {
@@ -221,51 +240,67 @@ impl Debug for SimDisk {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let state = self.state();
         let mut shown = formatter.debug_struct("SimDisk");
-        shown.field("seed", &state.seed).field("crashed", &state.dead).field("files", &state.names());
+        shown
+            .field("seed", &state.seed)
+            .field("crashed", &state.dead)
+            .field("files", &state.names(&self.directory));
         shown.finish_non_exhaustive()
     }
 }
 
 impl Disk for SimDisk {
     fn location(&self) -> String {
-        format!("simulated disk of seed {}", self.state().seed)
+        let seed = self.state().seed;
+        match self.directory.strip_suffix('/') {
+            Some(directory) => format!("directory {directory} of the simulated disk of seed {seed}"),
+            None => format!("simulated disk of seed {seed}"),
+        }
     }
 
     fn lock(&self) -> io::Result<Box<dyn DiskLock>> {
         let mut state = self.state();
         state.check_power()?;
-        if state.owner.is_some() {
+        if state.owners.contains_key(&self.directory) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(self.guard(&mut state))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.state().list()
+        self.state().list(&self.directory)
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
-        let number = state.create(name)?;
+        let number = state.create(self.path(name))?;
         Ok(self.file(number, &mut state))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
-        let number = state.open(name)?;
+        let number = state.open(&self.path(name))?;
         Ok(self.file(number, &mut state))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.state().rename(from, to)
+        self.state().rename(self.path(from), self.path(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.state().remove(name)
+        self.state().remove(self.path(name))
+    }
+
+    fn link_from(&self, source: &(dyn Disk + 'static), name: &str) -> io::Result<()> {
+        let source: &dyn Any = source;
+        let source: &SimDisk = source.downcast_ref().ok_or(io::ErrorKind::Unsupported)?;
+        if !Arc::ptr_eq(&self.state, &source.state) {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
+        self.state().link(source.path(name), self.path(name))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.state().sync_dir()
+        self.state().sync_dir(&self.directory)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -285,8 +320,8 @@ impl DiskLock for SimLock {}
 impl Drop for SimLock {
     fn drop(&mut self) {
         let mut state = self.disk.state();
-        if state.owner == Some(self.owner) {
-            state.owner = None;
+        if state.owners.get(&self.disk.directory) == Some(&self.owner) {
+            state.owners.remove(&self.disk.directory);
         }
     }
 }

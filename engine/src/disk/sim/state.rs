@@ -5,7 +5,7 @@ mod names;
 
 use super::Survival;
 use super::contents::{BLOCK, Contents};
-use super::directory::Directory;
+use super::directory::{Directory, directory_of};
 use super::fault::{Extent, Failure, Fault, Faults, Verdict};
 use super::inode::{Fate, Inode};
 use super::limits::Limits;
@@ -25,9 +25,10 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) trace: Trace,
     pub(super) dead: bool,
-    /// Which guard of the directory's lock is the valid one.
-    pub(super) owner: Option<u64>,
-    pub(super) owners: u64,
+    /// Which guard of a directory's lock is the valid one.
+    pub(super) owners: BTreeMap<Arc<str>, u64>,
+    /// How many there have been.
+    pub(super) locks: u64,
     random: Random,
     directory: Directory,
     inodes: BTreeMap<u64, Inode>,
@@ -46,8 +47,8 @@ impl State {
             faults: Faults::default(),
             trace: Trace::default(),
             dead: false,
-            owner: None,
-            owners: 0,
+            owners: BTreeMap::new(),
+            locks: 0,
             random: Random::new(seed),
             directory: Directory::default(),
             inodes: BTreeMap::new(),
@@ -69,7 +70,9 @@ impl State {
         found.trace = self.trace.after_crash(policy as u64);
         found.inodes_created = self.inodes_created;
         for (name, number) in &names {
-            if let Some(inode) = self.inodes.get(number) {
+            if let Some(inode) = found.inodes.get_mut(number) {
+                inode.links += 1;
+            } else if let Some(inode) = self.inodes.get(number) {
                 let inode = Inode::new(Arc::clone(name), inode.survivor(&fate, &mut random));
                 found.adopt(*number, inode);
             }
@@ -83,7 +86,7 @@ impl State {
         let remains = State { dead: true, ..State::new(self.seed) };
         let mut found = std::mem::replace(self, remains);
         found.faults = Faults::default();
-        found.owner = None;
+        found.owners.clear();
         let open: Vec<u64> =
             found.inodes.iter().filter(|(_, inode)| inode.handles > 0).map(|(number, _)| *number).collect();
         for number in open {
@@ -177,7 +180,7 @@ impl State {
     }
 
     pub(super) fn file_count(&self) -> u64 {
-        self.inodes.values().filter(|inode| inode.linked || inode.handles > 0).count() as u64
+        self.inodes.values().filter(|inode| inode.links > 0 || inode.handles > 0).count() as u64
     }
 
     pub(super) fn open_count(&self) -> u64 {
@@ -195,8 +198,9 @@ impl State {
 
 /// What tests do behind the back of the engine: no operations, and nothing of it is ever pending.
 impl State {
-    pub(super) fn names(&self) -> Vec<String> {
-        self.directory.current().keys().map(ToString::to_string).collect()
+    pub(super) fn names(&self, directory: &str) -> Vec<String> {
+        let names = self.directory.current().keys().filter(|name| directory_of(name) == directory);
+        names.map(|name| name[directory.len()..].to_owned()).collect()
     }
 
     pub(super) fn read_file(&self, name: &str) -> Option<Vec<u8>> {
@@ -216,7 +220,7 @@ impl State {
             }
             None => drop(self.insert(name.into(), contents)),
         }
-        self.settle_directory();
+        self.settle_directory(directory_of(name));
     }
 
     pub(super) fn remove_file(&mut self, name: &str) -> io::Result<()> {
@@ -224,7 +228,7 @@ impl State {
         let sequence = self.next_sequence();
         self.directory.remove(sequence, name.into());
         self.unlink(number)?;
-        self.settle_directory();
+        self.settle_directory(directory_of(name));
         Ok(())
     }
 

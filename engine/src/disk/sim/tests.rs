@@ -127,3 +127,51 @@ fn the_same_seed_gives_the_same_trace_and_the_same_disk() {
     assert_eq!(trace[0].kind, OpKind::Create);
     assert_eq!((&*trace[1].name, trace[1].kind), ("b", OpKind::Write));
 }
+
+#[test]
+fn a_linked_file_has_two_names_in_two_directories() {
+    let (disk, file) = with_durable_file(1, 2000);
+    let (other, used) = (disk.directory("other"), disk.used_bytes());
+    other.link_from(&disk, "a").unwrap();
+    assert_eq!((disk.file_names(), other.file_names()), (vec!["a".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(other.used_bytes(), used);
+    assert_eq!(kind_of(other.link_from(&disk, "a")), ErrorKind::AlreadyExists);
+    assert_eq!(kind_of(other.link_from(&disk, "b")), ErrorKind::NotFound);
+    assert_eq!(kind_of(SimDisk::new(2).link_from(&disk, "a")), ErrorKind::CrossesDevices);
+    write_all_at(&*file, &[2; 10], 0).unwrap();
+    drop(file);
+    disk.remove("a").unwrap();
+    assert_eq!(other.read_file("a").unwrap()[..11], [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1]);
+    assert_eq!(disk.used_bytes(), used);
+    other.remove("a").unwrap();
+    assert_eq!(disk.used_bytes(), 0);
+    let (first, second) = (disk.lock().unwrap(), other.lock().unwrap());
+    assert_eq!(kind_of(other.lock()), ErrorKind::WouldBlock);
+    drop((first, second));
+}
+
+#[test]
+fn each_directory_is_durable_by_its_own_sync() {
+    let (disk, _file) = with_durable_file(1, 2000);
+    let other = disk.directory("other");
+    other.link_from(&disk, "a").unwrap();
+    disk.remove("a").unwrap();
+    disk.sync_dir().unwrap();
+    let found = disk.crash(Survival::Nothing);
+    assert_eq!((found.file_names().len(), found.directory("other").file_names().len()), (0, 0));
+    // A file that only a name not yet durable leads to is not lost before that name is.
+    let found = disk.crash(Survival::Everything).directory("other");
+    assert_eq!(found.read_file("a").unwrap(), [1; 2000]);
+
+    let (disk, _file) = with_durable_file(1, 2000);
+    let other = disk.directory("other");
+    other.link_from(&disk, "a").unwrap();
+    other.sync_dir().unwrap();
+    disk.remove("a").unwrap();
+    let found = disk.crash(Survival::Nothing);
+    assert_eq!(
+        (found.file_names(), found.directory("other").file_names()),
+        (vec!["a".to_owned()], vec!["a".to_owned()])
+    );
+    disk.sync_dir().unwrap_err();
+}

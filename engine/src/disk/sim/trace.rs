@@ -31,6 +31,8 @@ pub enum OpKind {
     Rename,
     /// `Disk::remove`
     Remove,
+    /// `Disk::link_from`
+    Link,
     /// `Disk::sync_dir`
     SyncDir,
 }
@@ -47,9 +49,10 @@ impl OpKind {
 pub struct Op {
     /// What was done.
     pub kind: OpKind,
-    /// The file's name, empty for the directory as a whole; the old name for a rename.
+    /// The file's name, after that of its directory and a slash if it is not in the first one; the directory's alone for
+    /// the directory as a whole; the old name for a rename or a link.
     pub name: Arc<str>,
-    /// The new name, for a rename.
+    /// The new name, for a rename or a link.
     pub to: Option<Arc<str>>,
     /// Where in the file a read or write starts.
     pub offset: u64,

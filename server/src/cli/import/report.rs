@@ -1,13 +1,13 @@
 //! What became of the lines: counted, the first bad ones in full, and a bar for whoever watches.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, stderr};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::cli::failure::Failure;
 use crate::cli::object::Object;
 use crate::cli::output::{Output, Style, say};
+use crate::cli::progress;
 
 /// Bad lines that are reported one by one; more are only counted.
 const SHOWN_MAX: u64 = 20;
@@ -23,8 +23,7 @@ pub(super) struct Report {
 impl Report {
     /// For an input of so many bytes, if that is known.
     pub(super) fn new(bytes: Option<u64>) -> Self {
-        let bar = stderr().is_terminal().then(|| bar(bytes));
-        Self { imported: 0, failed: 0, expired: 0, unanswered: 0, bar }
+        Self { imported: 0, failed: 0, expired: 0, unanswered: 0, bar: progress::bar(bytes) }
     }
 
     /// Notes how far the input has been read.
@@ -88,16 +87,5 @@ impl Report {
                 .number("unanswered", self.unanswered),
         )?;
         out.flush()
-    }
-}
-
-fn bar(bytes: Option<u64>) -> ProgressBar {
-    let (bar, template) = match bytes {
-        Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent} %, {bytes_per_sec}, {eta} left"),
-        None => (ProgressBar::no_length(), "{bytes} read, {bytes_per_sec}"),
-    };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 impl State {
-    pub(in crate::disk::sim) fn list(&mut self) -> io::Result<Vec<String>> {
-        self.run(Op::new(OpKind::List, "".into()), |state| Ok(state.names()))
+    pub(in crate::disk::sim) fn list(&mut self, directory: &str) -> io::Result<Vec<String>> {
+        self.run(Op::new(OpKind::List, directory.into()), |state| Ok(state.names(directory)))
     }
 
     pub(in crate::disk::sim) fn free_bytes(&mut self) -> io::Result<u64> {
@@ -23,8 +23,7 @@ impl State {
         })
     }
 
-    pub(in crate::disk::sim) fn create(&mut self, name: &str) -> io::Result<u64> {
-        let name: Arc<str> = name.into();
+    pub(in crate::disk::sim) fn create(&mut self, name: Arc<str>) -> io::Result<u64> {
         self.run(Op::new(OpKind::Create, Arc::clone(&name)), |state| {
             if state.directory.current().contains_key(&name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -37,8 +36,7 @@ impl State {
         })
     }
 
-    pub(in crate::disk::sim) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to): (Arc<str>, Arc<str>) = (from.into(), to.into());
+    pub(in crate::disk::sim) fn rename(&mut self, from: Arc<str>, to: Arc<str>) -> io::Result<()> {
         let op = Op { to: Some(Arc::clone(&to)), ..Op::new(OpKind::Rename, Arc::clone(&from)) };
         self.run(op, |state| {
             let number = state.find(&from)?;
@@ -53,8 +51,21 @@ impl State {
         })
     }
 
-    pub(in crate::disk::sim) fn remove(&mut self, name: &str) -> io::Result<()> {
-        let name: Arc<str> = name.into();
+    pub(in crate::disk::sim) fn link(&mut self, from: Arc<str>, to: Arc<str>) -> io::Result<()> {
+        let op = Op { to: Some(Arc::clone(&to)), ..Op::new(OpKind::Link, Arc::clone(&from)) };
+        self.run(op, |state| {
+            let number = state.find(&from)?;
+            if state.directory.current().contains_key(&to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let sequence = state.next_sequence();
+            state.directory.insert(sequence, to, number);
+            state.inode_mut(number)?.links += 1;
+            Ok(())
+        })
+    }
+
+    pub(in crate::disk::sim) fn remove(&mut self, name: Arc<str>) -> io::Result<()> {
         self.run(Op::new(OpKind::Remove, Arc::clone(&name)), |state| {
             let number = state.find(&name)?;
             let sequence = state.next_sequence();
@@ -63,30 +74,30 @@ impl State {
         })
     }
 
-    pub(in crate::disk::sim) fn sync_dir(&mut self) -> io::Result<()> {
-        match self.begin(Op::new(OpKind::SyncDir, "".into()))? {
+    pub(in crate::disk::sim) fn sync_dir(&mut self, directory: &str) -> io::Result<()> {
+        match self.begin(Op::new(OpKind::SyncDir, directory.into()))? {
             Verdict::Proceed | Verdict::ProceedShort => {
-                self.settle_directory();
+                self.settle_directory(directory);
                 Ok(())
             }
             Verdict::Fail(extent, failure) => {
                 match extent {
                     Extent::Nothing => {}
-                    Extent::Partly => self.directory.sync_partly(&mut self.random),
-                    Extent::Whole => self.directory.sync(),
+                    Extent::Partly => self.directory.sync_partly(directory, &mut self.random),
+                    Extent::Whole => self.directory.sync(directory),
                 }
                 if failure.loses_dirty_data() {
-                    self.directory.forget_pending();
+                    self.directory.forget_pending(directory);
                 }
                 Err(self.fail(failure))
             }
         }
     }
 
-    pub(super) fn settle_directory(&mut self) {
-        self.directory.sync();
-        let durable = self.directory.durable_inodes();
-        self.inodes.retain(|number, inode| inode.linked || inode.handles > 0 || durable.contains(number));
+    pub(super) fn settle_directory(&mut self, directory: &str) {
+        self.directory.sync(directory);
+        let kept = self.directory.recoverable_inodes();
+        self.inodes.retain(|number, inode| inode.links > 0 || inode.handles > 0 || kept.contains(number));
     }
 
     pub(super) fn find(&self, name: &str) -> io::Result<u64> {
@@ -103,7 +114,7 @@ impl State {
     }
 
     pub(super) fn unlink(&mut self, number: u64) -> io::Result<()> {
-        self.inode_mut(number)?.linked = false;
+        self.inode_mut(number)?.links -= 1;
         self.release_if_unused(number);
         Ok(())
     }
@@ -112,7 +123,7 @@ impl State {
     /// before may bring the name back.
     pub(super) fn release_if_unused(&mut self, number: u64) {
         if let Some(inode) = self.inodes.get_mut(&number)
-            && !inode.linked
+            && inode.links == 0
             && inode.handles == 0
         {
             self.used -= inode.allocated + BLOCK_U64;

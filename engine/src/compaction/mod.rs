@@ -1,0 +1,392 @@
+//! Compaction: copies what is of use out of segments that are mostly dead, and lets those go.
+//!
+//! The argument why this neither loses nor brings back anything is `docs/compaction.md`; the steps here are its steps. One
+//! job runs at a time. It holds no lock while it reads or writes files, and locks the state for a few hundred records
+//! at a time.
+
+mod copy;
+mod policy;
+mod survey;
+
+use crate::error::{Error, Result};
+use crate::index::{Copied, Index, Tag};
+use crate::log::frame::Verify;
+use crate::log::manifest::Sealed;
+use crate::log::record::Record;
+use crate::log::scan::scan;
+use crate::log::segment::Segment;
+use crate::report::CompactionReport;
+use crate::store::Inner;
+use policy::{Aim, Figures};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use survey::{Fate, Survey};
+
+/// When the log is compacted, and how fast. See `docs/compaction.md`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compaction {
+    /// Whether it is done in the background, by a thread of the store. [`Store::compact`](crate::Store::compact) works
+    /// all the same. Default true.
+    pub background: bool,
+    /// How many times the bytes of what is of use the log may take before something is done about it: the segment in
+    /// use and what the change feed retains are not counted. Default 1.5, at least 1.05.
+    pub space_amplification: f64,
+    /// How many bytes a second are read and written in the background, as long as the log is not longer than twice what
+    /// is aimed at. Default 128 MiB; 0 for no limit.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Compaction {
+    fn default() -> Compaction {
+        Compaction { background: true, space_amplification: 1.5, bytes_per_second: 128 << 20 }
+    }
+}
+
+impl Compaction {
+    pub(crate) fn clamped(self) -> Compaction {
+        let space_amplification = self.space_amplification.max(1.05);
+        Compaction { space_amplification, ..self }
+    }
+}
+
+/// What compaction keeps from job to job.
+#[derive(Debug, Default)]
+pub(crate) struct Compactor {
+    /// Held while a job runs.
+    turn: Mutex<()>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    total: CompactionReport,
+    /// Segments that are damaged, and stay as they are.
+    shunned: BTreeSet<u32>,
+    /// Segments that were let go of, with their lengths, as long as somebody still reads them.
+    pinned: Vec<(Weak<Segment>, u64)>,
+}
+
+/// Why a job ended early.
+enum Stop {
+    /// An input is damaged: it is left alone, and the job begun anew without it.
+    Damaged { segment: u32, error: Error },
+    /// Something failed. Nothing has changed.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+/// How many records are looked up or entered under one lock.
+const RECORDS_A_LOCK: usize = 256;
+
+/// An open sealed segment, and what the manifest says of it.
+#[derive(Debug, Clone)]
+struct Input {
+    sealed: Sealed,
+    segment: Arc<Segment>,
+}
+
+/// How fast a job may go.
+#[derive(Debug)]
+struct Pace {
+    started: Instant,
+    bytes: u64,
+    /// 0: no limit.
+    bytes_per_second: u64,
+}
+
+impl Compactor {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no job runs; none begins while the guard lives.
+    pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All jobs of this session together.
+    pub(crate) fn total(&self) -> CompactionReport {
+        self.notes().total.clone()
+    }
+
+    /// Bytes of segments that are no longer part of the store, but still being read.
+    pub(crate) fn pinned_bytes(&self) -> u64 {
+        let mut notes = self.notes();
+        notes.pinned.retain(|(segment, _)| segment.strong_count() > 0);
+        notes.pinned.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+impl Inner {
+    /// Compacts in the background for as long as something is worth it.
+    pub(crate) fn compact_in_background(&self) -> Result<()> {
+        let _turn = self.compactor.pause();
+        loop {
+            let (candidates, aim) = (self.candidates()?, self.aim());
+            let chosen = policy::choose(&candidates, &aim);
+            if chosen.is_empty() {
+                return Ok(());
+            }
+            // Far from the aim, space matters more than what else the disk has to do.
+            let hurry = policy::amplification(&candidates) > 2.0 * aim.space_amplification;
+            let bytes_per_second = if hurry { 0 } else { self.compaction.bytes_per_second };
+            self.compact_segments(&chosen, bytes_per_second)?;
+        }
+    }
+
+    /// Compacts everything that has anything dead in it.
+    pub(crate) fn compact_all(&self) -> Result<CompactionReport> {
+        let _turn = self.compactor.pause();
+        if self.feed_retention_bytes == 0 {
+            match self.rotate_at_cut() {
+                // Then what is in the segment in use stays where it is.
+                Ok(_) | Err(Error::NoSpace { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.settle()?;
+        self.seal_full()?;
+        let mut report = CompactionReport::default();
+        loop {
+            let Some(chosen) = policy::choose_all(&self.candidates()?, &self.aim()) else {
+                return Ok(report);
+            };
+            if chosen.is_empty() {
+                return Err(self.catalog.no_space());
+            }
+            report.add(&self.compact_segments(&chosen, 0)?);
+        }
+    }
+
+    fn aim(&self) -> Aim {
+        Aim {
+            space_amplification: self.compaction.space_amplification,
+            segment_bytes: self.catalog.segment_bytes(),
+            room: self.catalog.room_to_compact(),
+            is_short: self.catalog.is_short(),
+        }
+    }
+
+    /// Figures of the segments that may be compacted.
+    fn candidates(&self) -> Result<Vec<Figures>> {
+        if self.progress.failure().is_some() {
+            return Err(self.failed_error());
+        }
+        let sealed = self.catalog.sealed_segments();
+        let shunned = self.compactor.notes().shunned.clone();
+        let state = self.state();
+        let figures = |sealed: &Sealed| {
+            let usage = state.index.usage(sealed.segment);
+            Figures {
+                segment: sealed.segment,
+                kind: sealed.kind,
+                highest_sequence: sealed.highest_sequence,
+                records: sealed.records,
+                bytes: usage.record_bytes,
+                useful: usage.live_bytes + usage.covering_bytes,
+            }
+        };
+        let figures: Vec<Figures> = sealed.iter().map(figures).collect();
+        let is_sealed = |id: &u32| sealed.iter().any(|sealed| sealed.segment == *id);
+        let open = state.segments.iter().filter(|(id, _)| !is_sealed(id));
+        let open_bytes = open.map(|(_, segment)| u64::from(segment.written())).sum();
+        let mut candidates = policy::older_than(self.feed_retention_bytes, open_bytes, &figures);
+        candidates.retain(|figures| !shunned.contains(&figures.segment));
+        Ok(candidates)
+    }
+
+    /// Compacts some segments, but for those that turn out to be damaged.
+    fn compact_segments(&self, chosen: &[Figures], bytes_per_second: u64) -> Result<CompactionReport> {
+        let started = Instant::now();
+        let mut inputs = self.inputs(chosen);
+        let mut report = CompactionReport::default();
+        while !inputs.is_empty() {
+            let mut pace = Pace { started, bytes: 0, bytes_per_second };
+            match self.job(&inputs, &mut pace, &mut report) {
+                Ok(()) => break,
+                Err(Stop::Damaged { segment, error }) => {
+                    self.compactor.notes().shunned.insert(segment);
+                    inputs.retain(|input| input.sealed.segment != segment);
+                    report = CompactionReport { damaged: report.damaged, ..CompactionReport::default() };
+                    report.damaged.push(error);
+                }
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
+        if self.catalog.is_short() {
+            // What has come free is for puts, if it is enough.
+            let _ = self.catalog.prepare(&self.clock);
+        }
+        report.duration = started.elapsed();
+        self.compactor.notes().total.add(&report);
+        Ok(report)
+    }
+
+    fn inputs(&self, chosen: &[Figures]) -> Vec<Input> {
+        let table = Arc::clone(&self.state().segments);
+        let input = |figures: &Figures| {
+            let segment = Arc::clone(table.get(&figures.segment)?);
+            Some(Input { sealed: self.catalog.sealed(figures.segment)?, segment })
+        };
+        chosen.iter().filter_map(input).collect()
+    }
+
+    /// One job: steps 2 to 9.
+    fn job(&self, inputs: &[Input], pace: &mut Pace, report: &mut CompactionReport) -> Result<(), Stop> {
+        let survey = Survey::take(self, inputs, pace)?;
+        let outputs = self.copy(inputs, &survey.kept, pace)?;
+        if let Err(error) = self.swap(inputs, &outputs) {
+            self.catalog.abandon(&numbers(&outputs));
+            return Err(error.into());
+        }
+        self.point_at(&outputs)?;
+        self.forget(inputs, &survey)?;
+        // The notes of what is not acknowledged may still hold slots of the inputs.
+        self.settle()?;
+        self.let_go(inputs);
+        self.unhinted().extend(numbers(&outputs));
+
+        let bytes = |segments: &[Input]| segments.iter().map(|segment| segment.sealed.end).sum::<u64>();
+        report.segments_in += inputs.len();
+        report.bytes_in += bytes(inputs);
+        report.segments_out += outputs.len();
+        report.bytes_out += bytes(&outputs);
+        report.records_dropped += survey.count(Fate::Superseded);
+        report.tombstones_dropped += survey.count(Fate::Uncovering);
+        Ok(())
+    }
+
+    /// Makes everything written so far durable.
+    fn settle(&self) -> Result<()> {
+        self.sync_until(self.last_sequence());
+        self.progress.failure().map_or(Ok(()), |_| Err(self.failed_error()))
+    }
+
+    /// Steps 5 and 6.
+    fn swap(&self, inputs: &[Input], outputs: &[Input]) -> Result<()> {
+        self.settle()?;
+        let sealed = |segments: &[Input]| segments.iter().map(|segment| segment.sealed).collect::<Vec<_>>();
+        self.catalog.swap(&sealed(inputs), &sealed(outputs))?;
+        let mut state = self.state_mut();
+        let table = Arc::make_mut(&mut state.segments);
+        table.extend(outputs.iter().map(|output| (output.sealed.segment, Arc::clone(&output.segment))));
+        Ok(())
+    }
+
+    /// Step 7, for what was copied.
+    fn point_at(&self, outputs: &[Input]) -> Result<()> {
+        for output in outputs {
+            self.walk(output, |index, entered| {
+                let Entered { tag, sequence, position, length } = *entered;
+                let copied = Copied { segment: output.sealed.segment, position, length };
+                index.relocate(tag, sequence, &copied);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Step 7, for what was not copied. Tombstones go when everything that they covered has gone.
+    fn forget(&self, inputs: &[Input], survey: &Survey) -> Result<()> {
+        let mut uncovering = Vec::new();
+        for (input, fates) in inputs.iter().zip(&survey.fates) {
+            let mut fates = fates.iter();
+            self.walk(input, |index, entered| match fates.next() {
+                Some(Fate::Superseded) => index.forget(entered.tag, entered.sequence),
+                Some(Fate::Uncovering) => uncovering.push(*entered),
+                Some(Fate::Kept) | None => {}
+            })?;
+        }
+        for portion in uncovering.chunks(RECORDS_A_LOCK) {
+            let mut state = self.state_mut();
+            portion.iter().for_each(|entered| state.index.forget(entered.tag, entered.sequence));
+        }
+        Ok(())
+    }
+
+    /// Step 9.
+    fn let_go(&self, inputs: &[Input]) {
+        let ids = numbers(inputs);
+        {
+            let mut state = self.state_mut();
+            // Frames that are acknowledged may still be in memory, and hold on to their segments.
+            state.tail.retire(self.progress.acknowledged());
+            self.note_pending(&state);
+            state.snapshots.pin(inputs.iter().map(|input| &input.segment));
+            let table = Arc::make_mut(&mut state.segments);
+            ids.iter().for_each(|id| drop(table.remove(id)));
+            ids.iter().for_each(|id| state.index.drop_usage(*id));
+        }
+        let weak = |input: &Input| (Arc::downgrade(&input.segment), input.sealed.end);
+        self.compactor.notes().pinned.extend(inputs.iter().map(weak));
+        self.catalog.remove(&ids);
+    }
+
+    /// Goes through the records of a segment, in portions under the exclusive lock.
+    fn walk(&self, input: &Input, mut enter: impl FnMut(&mut Index, &Entered)) -> Result<()> {
+        let tagger = self.state().index.tagger();
+        let mut portion = Vec::with_capacity(RECORDS_A_LOCK);
+        let mut enter_all = |portion: &mut Vec<Entered>| {
+            let mut state = self.state_mut();
+            portion.drain(..).for_each(|entered| enter(&mut state.index, &entered));
+        };
+        input.records::<Error>(Verify::Heads, |position, record| {
+            let Some(at) = record.address() else { return Ok(()) };
+            let length = u32::try_from(record.encoded_len()).unwrap_or(u32::MAX);
+            portion.push(Entered { tag: tagger.tag(at), sequence: record.sequence, position, length });
+            if portion.len() == RECORDS_A_LOCK {
+                enter_all(&mut portion);
+            }
+            Ok(())
+        })?;
+        enter_all(&mut portion);
+        Ok(())
+    }
+}
+
+/// A record on its way into the index, or out of it.
+#[derive(Debug, Clone, Copy)]
+struct Entered {
+    tag: Tag,
+    sequence: u64,
+    position: u32,
+    length: u32,
+}
+
+impl Input {
+    /// Calls `look` with each record, verified so far, and its position.
+    fn records<E: From<Error>>(
+        &self,
+        verify: Verify,
+        look: impl FnMut(u32, &Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        scan(&*self.segment.file, &self.sealed, verify, look)
+    }
+}
+
+fn numbers(segments: &[Input]) -> Vec<u32> {
+    segments.iter().map(|segment| segment.sealed.segment).collect()
+}
+
+impl Pace {
+    /// Notes that so many bytes were read or written, and waits if that is faster than allowed.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the store is about to close.
+    fn spend(&mut self, inner: &Inner, bytes: u64) -> Result<()> {
+        const STEP_BYTES: u64 = 256 << 10;
+        let before = self.bytes / STEP_BYTES;
+        self.bytes += bytes;
+        if self.bytes / STEP_BYTES == before {
+            return Ok(());
+        }
+        let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
+        let ahead = Duration::from_millis(due_ms).saturating_sub(self.started.elapsed());
+        if inner.signal.is_stopping_within(ahead) { Err(Error::Closed) } else { Ok(()) }
+    }
+}

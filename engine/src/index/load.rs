@@ -1,0 +1,414 @@
+//! Building the index of a whole store at once, on several threads, from the hints of its segments.
+//!
+//! The hash tables are shared out among the threads: each of them walks over all hints and takes in the records whose
+//! tables are its own, so that no two threads ever touch the same memory. Of several records of an address the one with
+//! the highest sequence counts, in whatever order they come, and the others are counted. After that the ordered maps
+//! are built from the hints, which come in the order of keys: of each record that turned out to be the newest.
+
+use super::node::{CHUNK, Node, Slab};
+use super::tag::TABLES;
+use super::{ENTRY_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombstone, Usage};
+use crate::address::Tenant;
+use crate::log::hint::{Hint, HintRecord};
+use crate::log::record::Kind;
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+use std::str;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+/// The number of a node that a record became, by the record's place in its hint; [`NONE`] if it became none. It stands
+/// for that record only if the node has its sequence: the node may have gone to a newer record since.
+type Numbers = Vec<AtomicU32>;
+
+const NONE: u32 = u32::MAX;
+
+/// Builds the index, on so many threads, with tags of `tagger`.
+pub(crate) fn load(hints: &[Hint], threads: usize, tagger: Tagger) -> Index {
+    let threads = threads.clamp(1, TABLES);
+    let none = |hint: &Hint| std::iter::repeat_with(|| AtomicU32::new(NONE)).take(hint.records as usize);
+    let numbers: Vec<Numbers> = hints.iter().map(|hint| none(hint).collect()).collect();
+    let records: usize = hints.iter().map(|hint| hint.records as usize).sum();
+    let shards = on_each(threads, |number| {
+        let mut shard = Shard::new(number, threads, records);
+        hints.iter().zip(&numbers).for_each(|(hint, numbers)| shard.take_in(hint, numbers, tagger));
+        shard.shrink();
+        shard
+    });
+    let mut index = join(shards, tagger);
+    order(&mut index, hints, &numbers, threads);
+    index
+}
+
+/// Runs `work` for each number below `threads`, on a thread each, the first of which is this one.
+fn on_each<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = (1..threads).map(|number| scope.spawn(move || work(number))).collect();
+        let first = work(0);
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        std::iter::once(first).chain(others).collect()
+    })
+}
+
+/// One thread's share of the index: every so many-th hash table, and every so many-th chunk of nodes.
+struct Shard {
+    number: usize,
+    shards: usize,
+    tables: Vec<HashTable<u32>>,
+    chunks: Vec<Box<[Node]>>,
+    /// Nodes taken in own chunks.
+    used: usize,
+    free: Vec<u32>,
+    graves: HashTable<Grave>,
+    usage: BTreeMap<u32, Usage>,
+}
+
+/// What a shard holds under a tag.
+enum Place {
+    Node(u32),
+    Grave,
+    Nowhere,
+}
+
+impl Shard {
+    /// The shard of that number, for its share of so many records.
+    fn new(number: usize, shards: usize, records: usize) -> Shard {
+        // Tables are filled unevenly, by chance.
+        let capacity = records / TABLES * 17 / 16;
+        let own = (0..TABLES).filter(|table| table % shards == number);
+        let tables = own.map(|_| HashTable::with_capacity(capacity)).collect();
+        Shard {
+            number,
+            shards,
+            tables,
+            chunks: Vec::new(),
+            used: 0,
+            free: Vec::new(),
+            graves: HashTable::new(),
+            usage: BTreeMap::new(),
+        }
+    }
+
+    fn take_in(&mut self, hint: &Hint, numbers: &Numbers, tagger: Tagger) {
+        for (record, number) in hint.records().zip(numbers) {
+            let tag = tagger.tag_of(record.tenant, record.namespace, record.key);
+            if tag.table() % self.shards == self.number
+                && let Some(node) = self.enter(tag, &record, hint.segment)
+            {
+                number.store(node, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Enters a record. Returns its node, if it is a put and the newest of its address so far.
+    fn enter(&mut self, tag: Tag, record: &HintRecord<'_>, segment: u32) -> Option<u32> {
+        self.usage_of(segment).record_bytes += u64::from(record.length);
+        let mut number = None;
+        let mut older = 0;
+        match self.find(tag) {
+            Place::Nowhere => {}
+            Place::Node(found) => {
+                let node = self.node_mut(found);
+                if node.sequence() >= record.sequence {
+                    node.set_older(node.older() + 1);
+                    return None;
+                }
+                let slot = node.slot();
+                (number, older) = (Some(found), node.older() + 1);
+                self.usage_of(slot.segment).live_bytes -= u64::from(slot.length);
+            }
+            Place::Grave => {
+                let (found, vacant) =
+                    self.graves.find_entry(tag.hash, |grave| grave.tag == tag).ok()?.remove();
+                if found.tombstone.sequence >= record.sequence {
+                    vacant.insert(Grave { older: found.older + 1, ..found });
+                    return None;
+                }
+                older = found.older + 1;
+            }
+        }
+        let length = record.length;
+        if record.kind == Kind::Put {
+            self.usage_of(segment).live_bytes += u64::from(length);
+            let slot = Slot {
+                sequence: record.sequence,
+                creation: record.creation,
+                created_at: record.created_at,
+                deadline: record.deadline,
+                segment,
+                position: record.position,
+                length,
+            };
+            return Some(self.put(tag, Node::new(tag, &slot, older), number));
+        }
+        if let Some(number) = number {
+            self.drop_node(tag, number);
+        }
+        let tombstone = Tombstone { sequence: record.sequence, segment, length };
+        self.graves.insert_unique(tag.hash, Grave { tag, tombstone, older }, |grave| grave.tag.hash);
+        None
+    }
+
+    fn usage_of(&mut self, segment: u32) -> &mut Usage {
+        self.usage.entry(segment).or_default()
+    }
+
+    fn find(&self, tag: Tag) -> Place {
+        let table = &self.tables[tag.table() / self.shards];
+        if let Some(number) = table.find(tag.hash, |number| self.node(*number).is_of(tag)) {
+            return Place::Node(*number);
+        }
+        match self.graves.find(tag.hash, |grave| grave.tag == tag) {
+            Some(_) => Place::Grave,
+            None => Place::Nowhere,
+        }
+    }
+
+    fn put(&mut self, tag: Tag, node: Node, number: Option<u32>) -> u32 {
+        if let Some(number) = number {
+            *self.node_mut(number) = node;
+            return number;
+        }
+        let number = self.free.pop().unwrap_or_else(|| self.next_number());
+        *self.node_mut(number) = node;
+        let Shard { tables, chunks, shards, .. } = self;
+        let hash = |number: &u32| hash_in(chunks, *shards, *number);
+        tables[tag.table() / *shards].insert_unique(tag.hash, number, hash);
+        number
+    }
+
+    fn drop_node(&mut self, tag: Tag, number: u32) {
+        if let Ok(found) =
+            self.tables[tag.table() / self.shards].find_entry(tag.hash, |other| *other == number)
+        {
+            found.remove();
+            // The numbers of its records must not be taken for its own.
+            *self.node_mut(number) = Node::EMPTY;
+            self.free.push(number);
+        }
+    }
+
+    /// Gives back the room that was made for records that turned out to be superseded.
+    fn shrink(&mut self) {
+        let Shard { tables, chunks, shards, .. } = self;
+        let hash = |number: &u32| hash_in(chunks, *shards, *number);
+        tables
+            .iter_mut()
+            .filter(|table| table.capacity() > 2 * table.len())
+            .for_each(|table| table.shrink_to_fit(hash));
+    }
+
+    /// The next number of this shard: its chunks are those whose number is its own, counted by shards.
+    fn next_number(&mut self) -> u32 {
+        if self.used == self.chunks.len() * CHUNK {
+            self.chunks.push(vec![Node::EMPTY; CHUNK].into_boxed_slice());
+        }
+        let chunk = self.used / CHUNK * self.shards + self.number;
+        self.used += 1;
+        u32::try_from(chunk * CHUNK + (self.used - 1) % CHUNK).expect("fewer than 2^32 entries")
+    }
+
+    fn node(&self, number: u32) -> &Node {
+        let (chunk, at) = place(number, self.shards);
+        &self.chunks[chunk][at]
+    }
+
+    fn node_mut(&mut self, number: u32) -> &mut Node {
+        let (chunk, at) = place(number, self.shards);
+        &mut self.chunks[chunk][at]
+    }
+}
+
+/// Where the node of a number is in its shard: chunk, and place in it.
+fn place(number: u32, shards: usize) -> (usize, usize) {
+    (number as usize / CHUNK / shards, number as usize % CHUNK)
+}
+
+fn hash_in(chunks: &[Box<[Node]>], shards: usize, number: u32) -> u64 {
+    let (chunk, at) = place(number, shards);
+    chunks[chunk][at].tag().hash
+}
+
+/// Puts the shards together, but for the ordered maps.
+fn join(shards: Vec<Shard>, tagger: Tagger) -> Index {
+    let count = shards.len();
+    let rows = shards.iter().map(|shard| shard.chunks.len()).max().unwrap_or(0);
+    let mut chunks: Vec<Option<Box<[Node]>>> = (0..rows * count).map(|_| None).collect();
+    let mut tables: Vec<HashTable<u32>> = (0..TABLES).map(|_| HashTable::new()).collect();
+    let mut index = Index { tagger, ..Index::default() };
+    let mut free = Vec::new();
+    for mut shard in shards {
+        for unused in shard.used..rows * CHUNK {
+            let number = (unused / CHUNK * count + shard.number) * CHUNK + unused % CHUNK;
+            free.push(u32::try_from(number).expect("fewer than 2^32 entries"));
+        }
+        free.append(&mut shard.free);
+        for (row, chunk) in shard.chunks.into_iter().enumerate() {
+            chunks[row * count + shard.number] = Some(chunk);
+        }
+        for (row, table) in shard.tables.into_iter().enumerate() {
+            tables[row * count + shard.number] = table;
+        }
+        shard.graves.into_iter().for_each(|grave| index.add_grave(grave));
+        for (segment, usage) in shard.usage {
+            let sum = index.usage_mut(segment);
+            sum.live_bytes += usage.live_bytes;
+            sum.record_bytes += usage.record_bytes;
+        }
+    }
+    let empty = || vec![Node::EMPTY; CHUNK].into_boxed_slice();
+    // The lowest numbers are given out first.
+    free.sort_unstable_by(|a, b| b.cmp(a));
+    index.nodes =
+        Slab::from_chunks(chunks.into_iter().map(|chunk| chunk.unwrap_or_else(empty)).collect(), free);
+    index.tables = tables.into_boxed_slice();
+    index
+}
+
+/// An entry on its way into an ordered map.
+type Ordered = (Key, u32);
+
+/// A namespace on its way into the index.
+#[derive(Default)]
+struct Listed {
+    entries: Vec<Ordered>,
+    /// How many of them have a deadline.
+    timed: usize,
+}
+
+/// Builds the ordered maps.
+fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize) {
+    let mut names: BTreeMap<(Tenant, &[u8]), Listed> = BTreeMap::new();
+    for (hint, numbers) in hints.iter().zip(numbers) {
+        let mut records = hint.records().zip(numbers).peekable();
+        while let Some((first, _)) = records.peek() {
+            let name = (first.tenant, first.namespace);
+            let Listed { entries, timed } = names.entry(name).or_default();
+            while let Some((record, number)) =
+                records.next_if(|(record, _)| (record.tenant, record.namespace) == name)
+            {
+                let number = number.load(Ordering::Relaxed);
+                if number == NONE || index.nodes.get(number).sequence() != record.sequence {
+                    continue;
+                }
+                // Hints hold nothing but text.
+                let key = Key::new(str::from_utf8(record.key).unwrap_or_default());
+                index.bytes += ENTRY_BYTES + key.heap_bytes() as u64;
+                *timed += usize::from(index.nodes.get(number).slot().is_timed());
+                entries.push((key, number));
+            }
+        }
+    }
+    for ((tenant, name), Listed { mut entries, timed }) in names {
+        if entries.is_empty() {
+            continue;
+        }
+        presort(&mut entries, threads);
+        let namespace = Namespace { entries: entries.into_iter().collect(), timed, ..Namespace::default() };
+        let name = str::from_utf8(name).unwrap_or_default();
+        index.tenants.entry(tenant).or_default().insert(name.into(), namespace);
+    }
+}
+
+/// Sorts the parts of a long list, a part on each thread. What is left to do is to merge them.
+fn presort(entries: &mut [Ordered], threads: usize) {
+    const WORTH_A_THREAD: usize = 1 << 15;
+    if threads == 1 || entries.len() <= WORTH_A_THREAD {
+        return;
+    }
+    let part = entries.len().div_ceil(threads);
+    thread::scope(|scope| {
+        for part in entries.chunks_mut(part).filter(|part| !part.is_sorted()) {
+            scope.spawn(|| part.sort_by(|(a, _), (b, _)| a.cmp(b)));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use crate::clock::NEVER;
+    use crate::index::KeyRange;
+    use crate::log::record::Record;
+    use proptest::prelude::*;
+
+    /// A record, as it is drawn: what it does to which key, and in which segment it lies.
+    type Drawn = (bool, u8, bool, usize);
+
+    fn record<'a>(drawn: &Drawn, key: &'a str, sequence: u64) -> Record<'a> {
+        let kind = if drawn.0 { Kind::Put } else { Kind::Delete };
+        Record {
+            kind,
+            tag: 0,
+            tenant: Tenant(u32::from(drawn.1 % 2)),
+            namespace: if drawn.1.is_multiple_of(3) { "n" } else { "m" },
+            key,
+            description: "",
+            value: b"value",
+            sequence,
+            deadline: if drawn.2 { 5 } else { NEVER },
+            created_at: 0,
+            updated_at: 0,
+            creation: 1,
+        }
+    }
+
+    proptest! {
+        /// In whatever segments, order, and on how many threads: the outcome is that of entering one after the other.
+        #[test]
+        fn loading_agrees_with_entering_one_by_one(drawn in proptest::collection::vec((any::<bool>(), 0u8..12, any::<bool>(), 0usize..4), 0..60),
+                                                   backwards: bool, threads in 1usize..5) {
+            let mut expected = Index::default();
+            let mut lists: [Vec<(u32, Record<'_>)>; 4] = Default::default();
+            let keys: Vec<String> = drawn.iter().map(|drawn| format!("key {}", drawn.1)).collect();
+            for (sequence, (drawn, key)) in (1..).zip(drawn.iter().zip(&keys)) {
+                let record = record(drawn, key, sequence);
+                let at = record.address().unwrap();
+                let (segment, position) = (u32::try_from(drawn.3).unwrap(), u32::try_from(sequence).unwrap() * 100);
+                let length = u32::try_from(record.encoded_len()).unwrap();
+                if record.kind == Kind::Put {
+                    expected.put(at, Slot { sequence, creation: 1, created_at: 0, deadline: record.deadline, segment, position, length });
+                } else if expected.get(at).is_some() {
+                    expected.bury(at, Tombstone { sequence, segment, length });
+                } else {
+                    continue;
+                }
+                lists[drawn.3].push((position, record));
+            }
+            let hints: Vec<Hint> = (0..4).zip(&lists).map(|(segment, list)| {
+                let mut hint = Hint::new(segment);
+                let mut list: Vec<_> = list.iter().collect();
+                if backwards {
+                    list.reverse();
+                }
+                list.iter().for_each(|(position, record)| hint.push(record, *position));
+                hint
+            }).collect();
+            let found = load(&hints, threads, Tagger::new());
+            for key in &keys {
+                for (tenant, namespace) in [(0, "n"), (0, "m"), (1, "n"), (1, "m")] {
+                    let at = Address::new(Tenant(tenant), namespace, key).unwrap();
+                    prop_assert_eq!(found.held(found.tagger().tag(at)), expected.held(expected.tagger().tag(at)));
+                }
+            }
+            for segment in 0..4 {
+                prop_assert_eq!(found.usage(segment), expected.usage(segment));
+            }
+            prop_assert_eq!((found.entries(), found.tombstones(), found.bytes()), (expected.entries(), expected.tombstones(), expected.bytes()));
+            for tenant in 0..2 {
+                let list = |index: &Index| -> Vec<_> {
+                    index.namespaces(Tenant(tenant), std::ops::Bound::Unbounded).map(|(name, namespace)| {
+                        let keys: Vec<_> = index.range(namespace, &KeyRange::prefix("")).map(|(key, slot)| (key.clone(), slot)).collect();
+                        (name.to_owned(), namespace.timed, keys)
+                    }).collect()
+                };
+                prop_assert_eq!(list(&found), list(&expected));
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Hints: what the index has to know of each record of a segment, without the values.
+//!
+//! A sealed segment may have a hint file beside it, with its records in the order of tenant, namespace and key, so that
+//! the ordered maps are built from sorted runs. It is an accelerator and nothing else: one that is missing, cut off,
+//! damaged or of another segment is made anew from the segment, and never synced.
+//!
+//! ```text
+//! header, 64 bytes                              record
+//!  0  magic          8   "LARDHNT\n"             0  kind             u8   as in the log's record
+//!  8  version        u16                         1  0                u8
+//! 10  0              2                           2  namespace bytes  u16
+//! 12  features       u32                         4  key bytes        u16
+//! 16  store id       16  of the segment          6  0                2
+//! 32  segment        u32                         8  tenant           u32
+//! 36  records        u32                        12  position         u32  in the segment
+//! 40  end            u64 of the segment         16  length           u32
+//! 48  chain          u32 of the segment         20  0                4
+//! 52  body checksum  u32 over all records       24  sequence         u64
+//! 56  0              4                          32  creation         u64
+//! 60  checksum       u32 over bytes 0..60       40  created at       u64
+//! 64  records                                   48  deadline         u64
+//!                                               56  namespace, key
+//! ```
+
+use super::content::Content;
+use super::format::{FEATURES, FORMAT_VERSION, Fields, VERSION_MAX, array_at};
+use super::manifest::Sealed;
+use super::record::{Kind, Record};
+use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant};
+use crate::disk::{Disk, write_all_at};
+use std::{io, str};
+
+const MAGIC: [u8; 8] = *b"LARDHNT\n";
+const HEADER_BYTES: usize = 64;
+const RECORD_BYTES: usize = 56;
+
+/// The name of the hint file of segment `id`.
+pub(crate) fn file_name(id: u32) -> String {
+    format!("{id:010}.hint")
+}
+
+/// The number of the segment whose hint file is called `name`.
+pub(crate) fn parse_file_name(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".hint")?;
+    (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// What a hint tells of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HintRecord<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) tenant: Tenant,
+    pub(crate) namespace: &'a [u8],
+    pub(crate) key: &'a [u8],
+    pub(crate) position: u32,
+    pub(crate) length: u32,
+    pub(crate) sequence: u64,
+    pub(crate) creation: u64,
+    pub(crate) created_at: u64,
+    pub(crate) deadline: u64,
+}
+
+/// The hint of a segment.
+#[derive(Debug)]
+pub(crate) struct Hint {
+    pub(crate) segment: u32,
+    pub(crate) records: u32,
+    content: Content,
+    /// Where the records start in `content`.
+    start: usize,
+}
+
+impl Hint {
+    /// The hint of `segment` with no records yet.
+    pub(crate) fn new(segment: u32) -> Hint {
+        Hint { segment, records: 0, content: Content::Memory(Vec::new()), start: 0 }
+    }
+
+    /// Adds a record of the log that stands at `position`.
+    pub(crate) fn push(&mut self, record: &Record<'_>, position: u32) {
+        let Content::Memory(bytes) = &mut self.content else { return };
+        let record = HintRecord {
+            kind: record.kind,
+            tenant: record.tenant,
+            namespace: record.namespace.as_bytes(),
+            key: record.key.as_bytes(),
+            position,
+            length: u32::try_from(record.encoded_len()).unwrap_or(u32::MAX),
+            sequence: record.sequence,
+            creation: record.creation,
+            created_at: record.created_at,
+            deadline: record.deadline,
+        };
+        record.encode(bytes);
+        self.records += 1;
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = HintRecord<'_>> {
+        let mut rest = self.body();
+        std::iter::from_fn(move || {
+            let (record, behind) = HintRecord::split(rest)?;
+            rest = behind;
+            Some(record)
+        })
+    }
+
+    fn body(&self) -> &[u8] {
+        self.content.bytes().get(self.start..).unwrap_or_default()
+    }
+
+    /// Reads the hint file of a sealed segment, if there is one and it is of use.
+    pub(crate) fn read(disk: &dyn Disk, sealed: &Sealed) -> Option<Hint> {
+        let name = file_name(sealed.segment);
+        let file = disk.open(&name).ok()?;
+        let content = Content::read(&*file, &name, file.len().ok()?).ok()?;
+        let bytes = content.bytes();
+        let header: &[u8; HEADER_BYTES] = array_at(bytes, 0)?;
+        let body = bytes.get(HEADER_BYTES..)?;
+        if *header != encode_header(sealed, body) {
+            return None;
+        }
+        let hint = Hint { segment: sealed.segment, records: sealed.records, content, start: HEADER_BYTES };
+        hint.is_sound(sealed).then_some(hint)
+    }
+
+    /// Whether every record is one that the segment could hold.
+    fn is_sound(&self, sealed: &Sealed) -> bool {
+        let (mut rest, mut records) = (self.body(), 0);
+        while let Some((record, behind)) = HintRecord::split(rest) {
+            (rest, records) = (behind, records + 1);
+            let end = u64::from(record.position) + u64::from(record.length);
+            let is_text = str::from_utf8(record.namespace).is_ok() && str::from_utf8(record.key).is_ok();
+            let is_possible = record.sequence.max(record.creation) <= VERSION_MAX
+                && record.sequence <= sealed.highest_sequence
+                && end <= sealed.end
+                && (1..=NAMESPACE_BYTES_MAX).contains(&record.namespace.len())
+                && (1..=KEY_BYTES_MAX).contains(&record.key.len());
+            if !is_text || !is_possible {
+                return false;
+            }
+        }
+        rest.is_empty() && records == sealed.records
+    }
+
+    /// Writes the hint file of a sealed segment.
+    pub(crate) fn write(&self, disk: &dyn Disk, sealed: &Sealed) -> io::Result<()> {
+        let mut order: Vec<_> = self.records().collect();
+        order.sort_unstable_by_key(|record| (record.tenant, record.namespace, record.key, record.sequence));
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.body().len());
+        bytes.resize(HEADER_BYTES, 0);
+        order.iter().for_each(|record| record.encode(&mut bytes));
+        let header = encode_header(sealed, &bytes[HEADER_BYTES..]);
+        bytes[..HEADER_BYTES].copy_from_slice(&header);
+        let name = file_name(sealed.segment);
+        match disk.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        write_all_at(&*disk.create(&name)?, &bytes, 0)
+    }
+}
+
+fn encode_header(sealed: &Sealed, body: &[u8]) -> [u8; HEADER_BYTES] {
+    let mut bytes = [0; HEADER_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes[12..16].copy_from_slice(&FEATURES.to_le_bytes());
+    bytes[16..32].copy_from_slice(&sealed.store.0);
+    bytes[32..36].copy_from_slice(&sealed.segment.to_le_bytes());
+    bytes[36..40].copy_from_slice(&sealed.records.to_le_bytes());
+    bytes[40..48].copy_from_slice(&sealed.end.to_le_bytes());
+    bytes[48..52].copy_from_slice(&sealed.chain.to_le_bytes());
+    bytes[52..56].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
+    let checksum = crc32fast::hash(&bytes[..60]);
+    bytes[60..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+impl<'a> HintRecord<'a> {
+    /// Cuts the first record off.
+    fn split(bytes: &'a [u8]) -> Option<(HintRecord<'a>, &'a [u8])> {
+        let header: &[u8; RECORD_BYTES] = array_at(bytes, 0)?;
+        let (namespace_bytes, key_bytes) = (header.u16_at(2).into(), header.u16_at(4).into());
+        let (namespace, rest) = bytes.get(RECORD_BYTES..)?.split_at_checked(namespace_bytes)?;
+        let (key, rest) = rest.split_at_checked(key_bytes)?;
+        let record = HintRecord {
+            kind: Kind::from_byte(header[0])?,
+            tenant: Tenant(header.u32_at(8)),
+            namespace,
+            key,
+            position: header.u32_at(12),
+            length: header.u32_at(16),
+            sequence: header.u64_at(24),
+            creation: header.u64_at(32),
+            created_at: header.u64_at(40),
+            deadline: header.u64_at(48),
+        };
+        Some((record, rest))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut header = [0; RECORD_BYTES];
+        header[0] = self.kind.to_byte();
+        header[2..4].copy_from_slice(&length_u16(self.namespace).to_le_bytes());
+        header[4..6].copy_from_slice(&length_u16(self.key).to_le_bytes());
+        header[8..12].copy_from_slice(&self.tenant.0.to_le_bytes());
+        header[12..16].copy_from_slice(&self.position.to_le_bytes());
+        header[16..20].copy_from_slice(&self.length.to_le_bytes());
+        header[24..32].copy_from_slice(&self.sequence.to_le_bytes());
+        header[32..40].copy_from_slice(&self.creation.to_le_bytes());
+        header[40..48].copy_from_slice(&self.created_at.to_le_bytes());
+        header[48..56].copy_from_slice(&self.deadline.to_le_bytes());
+        out.extend_from_slice(&header);
+        out.extend_from_slice(self.namespace);
+        out.extend_from_slice(self.key);
+    }
+}
+
+/// Namespaces and keys are far shorter than 64 KiB.
+fn length_u16(text: &[u8]) -> u16 {
+    u16::try_from(text.len()).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,65 @@
+//! Reading a sealed segment from end to end.
+
+use super::content::Content;
+use super::frame::{Frame, FrameError, Verify};
+use super::header::HEADER_BYTES;
+use super::hint::Hint;
+use super::manifest::Sealed;
+use super::record::Record;
+use super::segment::file_name;
+use crate::disk::DiskFile;
+use crate::error::{Error, Result};
+
+/// Calls `look` with each record and its position, in their order.
+///
+/// # Errors
+/// Those of `look`; [`Error::Damaged`] where something is not what was written, as far as it is verified, or the records
+/// are not as many as the manifest says; [`Error::Io`].
+pub(crate) fn scan<E: From<Error>>(
+    file: &dyn DiskFile,
+    sealed: &Sealed,
+    verify: Verify,
+    mut look: impl FnMut(u32, &Record<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let name = file_name(sealed.segment);
+    let content = Content::read(file, &name, sealed.end)?;
+    let bytes = content.bytes();
+    let (mut at, mut records) = (HEADER_BYTES, 0);
+    while at < bytes.len() {
+        // Positions in a segment fit 32 bits.
+        let position = u32::try_from(at).unwrap_or(u32::MAX);
+        let frame = Frame::decode(&bytes[at..], sealed.salt(), position, sealed.kind, verify)
+            .map_err(|error| damage(&name, position, error))?;
+        for (position, record) in frame.records(sealed.salt(), Verify::Heads).flatten() {
+            if record.sequence > sealed.highest_sequence {
+                return Err(
+                    Error::damaged(&name, position.into(), "a record is newer than its segment").into()
+                );
+            }
+            look(position, &record)?;
+        }
+        records += frame.header.records;
+        at += frame.header.frame_bytes();
+    }
+    if records != sealed.records {
+        return Err(
+            Error::damaged(&name, sealed.end, "it holds other records than the manifest counts").into()
+        );
+    }
+    Ok(())
+}
+
+/// Makes the hint of a sealed segment from the segment itself, and verifies all of it but the values.
+pub(crate) fn hint(file: &dyn DiskFile, sealed: &Sealed) -> Result<Hint> {
+    let mut hint = Hint::new(sealed.segment);
+    scan::<Error>(file, sealed, Verify::Heads, |position, record| {
+        hint.push(record, position);
+        Ok(())
+    })?;
+    Ok(hint)
+}
+
+fn damage(name: &str, position: u32, error: FrameError) -> Error {
+    let offset = if let FrameError::Record(_, at) = error { at } else { position };
+    Error::damaged(name, offset.into(), error.describe())
+}
