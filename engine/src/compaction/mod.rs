@@ -19,6 +19,7 @@ use crate::report::CompactionReport;
 use crate::store::Inner;
 use policy::{Aim, Figures};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use survey::{Fate, Survey};
@@ -55,6 +56,8 @@ impl Compaction {
 pub(crate) struct Compactor {
     /// Held while a job runs.
     turn: Mutex<()>,
+    /// How many wait for their turn: then the background hurries, and begins nothing new.
+    waiting: AtomicUsize,
     notes: Mutex<Notes>,
 }
 
@@ -107,7 +110,14 @@ impl Compactor {
 
     /// Waits until no job runs; none begins while the guard lives.
     pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        turn
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// All jobs of this session together.
@@ -124,13 +134,13 @@ impl Compactor {
 }
 
 impl Inner {
-    /// Compacts in the background for as long as something is worth it.
+    /// Compacts in the background for as long as something is worth it, and nobody else wants a turn.
     pub(crate) fn compact_in_background(&self) -> Result<()> {
-        let _turn = self.compactor.pause();
         loop {
+            let _turn = self.compactor.pause();
             let (candidates, aim) = (self.candidates()?, self.aim());
             let chosen = policy::choose(&candidates, &aim);
-            if chosen.is_empty() {
+            if chosen.is_empty() || self.compactor.is_waited_for() {
                 return Ok(());
             }
             // Far from the aim, space matters more than what else the disk has to do.
@@ -387,6 +397,7 @@ impl Pace {
         }
         let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
         let ahead = Duration::from_millis(due_ms).saturating_sub(self.started.elapsed());
+        let ahead = if inner.compactor.is_waited_for() { Duration::ZERO } else { ahead };
         if inner.signal.is_stopping_within(ahead) { Err(Error::Closed) } else { Ok(()) }
     }
 }
