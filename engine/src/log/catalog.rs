@@ -176,7 +176,9 @@ impl Catalog {
         // Out of order, the chain through the open segments would break.
         debug_assert_eq!(next.open.first(), Some(&segment.id), "segments are sealed in the order of the log");
         next.open.retain(|id| *id != segment.id);
-        if !is_empty {
+        if is_empty {
+            next.retired.push(segment.id);
+        } else {
             next.sealed.push(sealed);
         }
         next.sequence = next.sequence.max(footer.highest_sequence);
@@ -234,6 +236,7 @@ impl Catalog {
         let mut next = kept.manifest.clone();
         next.open.retain(|id| !dropped.contains(id));
         debug_assert!(next.open.is_empty(), "everything is sealed or empty at the end");
+        next.retired.extend_from_slice(&dropped);
         next.clean = true;
         next.sequence = next.sequence.max(sequence);
         next.ceiling = next.sequence;
@@ -257,8 +260,8 @@ impl Catalog {
         Hold(self)
     }
 
-    /// Removes segments that the manifest does not name any more, later if somebody [holds](Catalog::hold) on to them.
-    /// Should that fail, or not be durable, the next open sets their files aside.
+    /// Removes segments that the manifest names as retired, later if somebody [holds](Catalog::hold) on to them. Should
+    /// that fail, or not be durable, the next open does it.
     pub(crate) fn remove(&self, segments: &[u32]) {
         let mut removals = lock(&self.removals);
         if removals.holds > 0 {

@@ -18,6 +18,7 @@ const TIMES: [When; 3] = [When::Before, When::During, When::After];
 fn look(crashed: &Run, disk: &SimDisk, context: &str) -> (Run, usize) {
     let mut run = crashed.goes_on(disk, crashed.history.last());
     run.open().unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(run.store().report().set_aside, [""; 0], "{context}: every file is accounted for");
     let index = run.state(crashed.history.floor, context);
     (run, index)
 }
