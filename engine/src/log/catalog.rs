@@ -273,13 +273,17 @@ impl Catalog {
     }
 
     fn unlink(&self, segments: &[u32]) {
+        let mut gone = Vec::new();
         for id in segments {
-            let _ = self.disk.remove(&file_name(*id));
+            match self.disk.remove(&file_name(*id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+                _ => gone.push(*id),
+            }
             let _ = self.disk.remove(&hint::file_name(*id));
         }
-        if !segments.is_empty() && self.disk.sync_dir().is_ok() {
+        if !gone.is_empty() && self.disk.sync_dir().is_ok() {
             // The next manifest need not name them any more.
-            lock(&self.manifest).manifest.retired.retain(|id| !segments.contains(id));
+            lock(&self.manifest).manifest.retired.retain(|id| !gone.contains(id));
         }
     }
 
@@ -356,7 +360,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::sim::SimDisk;
+    use crate::disk::sim::{Fault, OpKind, SimDisk};
 
     #[test]
     fn what_is_held_is_removed_when_the_last_lets_go() {
@@ -374,5 +378,17 @@ mod tests {
         assert_eq!(disk.file_names(), [file_name(2), file_name(3)]);
         drop(second);
         assert_eq!(disk.file_names(), [""; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_stays_retired() {
+        let disk = SimDisk::new(1);
+        (1..=2).for_each(|id| disk.write_file(&file_name(id), b""));
+        let manifest = Manifest { retired: vec![1, 2], ..Manifest::new(StoreId([1; 16])) };
+        let catalog = Catalog::new(Arc::new(disk.clone()), manifest, 1 << 20);
+        disk.fail_next(OpKind::Remove, Fault::Eio);
+        catalog.remove(&[1, 2]);
+        assert_eq!(disk.file_names(), [file_name(1)]);
+        assert_eq!(catalog.manifest().unwrap().retired, [1]);
     }
 }
