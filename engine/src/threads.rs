@@ -205,7 +205,7 @@ fn run_compaction(inner: &Inner) {
     let mut interval = COMPACTION_INTERVAL;
     while inner.signal.wait_compaction(interval) {
         // A full disk passes. Nothing was changed, and what is damaged is not tried again.
-        interval = match inner.compact_in_background() {
+        interval = match inner.compact_as_needed() {
             Ok(()) => COMPACTION_INTERVAL,
             Err(_) => COMPACTION_INTERVAL_MAX.min(interval * 2),
         };

@@ -124,8 +124,8 @@ impl Compactor {
 }
 
 impl Inner {
-    /// Compacts in the background for as long as something is worth it.
-    pub(crate) fn compact_in_background(&self) -> Result<()> {
+    /// Compacts for as long as something is worth it.
+    pub(crate) fn compact_as_needed(&self) -> Result<()> {
         let _turn = self.compactor.pause();
         loop {
             let (candidates, aim) = (self.candidates()?, self.aim());
