@@ -462,10 +462,10 @@ impl Inner {
     pub(crate) fn write_hint(&self) -> bool {
         let Some(id) = self.unhinted().pop() else { return false };
         let segment = self.state().segments.get(&id).cloned();
-        if let (Some(segment), Some(sealed)) = (segment, self.catalog.sealed(id)) {
-            if let Ok(hint) = scan::hint(&*segment.file, &sealed) {
-                self.catalog.write_hint(&hint, &sealed);
-            }
+        if let (Some(segment), Some(sealed)) = (segment, self.catalog.sealed(id))
+            && let Ok(hint) = scan::hint(&*segment.file, &sealed)
+        {
+            self.catalog.write_hint(&hint, &sealed);
         }
         true
     }
