@@ -53,7 +53,7 @@ pub(crate) struct Recovered {
     pub(crate) segments: SegmentTable,
     /// The manifest to go on with; not written yet.
     pub(crate) manifest: Manifest,
-    /// Segments that held nothing. To be removed once a manifest without them is written.
+    /// Segments that held nothing. To be removed once a manifest is written that has them as retired.
     pub(crate) obsolete: Vec<u32>,
     /// Sealed segments that have no hint file.
     pub(crate) unhinted: Vec<u32>,
@@ -536,6 +536,7 @@ impl<'d> Recovery<'d> {
             manifest.sequence = manifest.sequence.max(self.ceiling);
         }
         manifest.clean = false;
+        manifest.retired.clone_from(&self.obsolete);
         manifest.ceiling = manifest.sequence + VERSION_BLOCK;
         let index = index::load(&self.hints, threads, Tagger::new());
         self.report.entries = index.entries();

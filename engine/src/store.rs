@@ -299,6 +299,15 @@ impl Store {
         compacted
     }
 
+    /// Compacts as the store's thread does in the background: as far as [`Compaction::space_amplification`] asks for it, and
+    /// no further. For stores [without threads](Options::background).
+    ///
+    /// # Errors
+    /// As [`Store::compact`].
+    pub fn compact_as_needed(&self) -> Result<()> {
+        self.inner.compact_as_needed()
+    }
+
     /// What opening the store found and did.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report

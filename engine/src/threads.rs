@@ -208,7 +208,7 @@ fn run_compaction(inner: &Inner) {
     let mut interval = COMPACTION_INTERVAL;
     while inner.signal.wait_compaction(interval) {
         // A full disk passes. Nothing was changed, and what is damaged is not tried again.
-        let compacted = inner.compact_in_background();
+        let compacted = inner.compact_as_needed();
         inner.stop_if_in_doubt();
         interval = match compacted {
             Ok(()) => COMPACTION_INTERVAL,

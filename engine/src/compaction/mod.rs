@@ -134,8 +134,8 @@ impl Compactor {
 }
 
 impl Inner {
-    /// Compacts in the background for as long as something is worth it, and nobody else wants a turn.
-    pub(crate) fn compact_in_background(&self) -> Result<()> {
+    /// Compacts for as long as something is worth it, and nobody else wants a turn.
+    pub(crate) fn compact_as_needed(&self) -> Result<()> {
         loop {
             let _turn = self.compactor.pause();
             let (candidates, aim) = (self.candidates()?, self.aim());

@@ -308,7 +308,9 @@ impl Catalog {
         // Out of order, the chain through the open segments would break.
         debug_assert_eq!(next.open.first(), Some(&segment.id), "segments are sealed in the order of the log");
         next.open.retain(|id| *id != segment.id);
-        if !is_empty {
+        if is_empty {
+            next.retired.push(segment.id);
+        } else {
             next.sealed.push(sealed);
         }
         next.sequence = next.sequence.max(footer.highest_sequence);
@@ -366,6 +368,7 @@ impl Catalog {
         let mut next = kept.manifest.clone();
         next.open.retain(|id| !dropped.contains(id));
         debug_assert!(next.open.is_empty(), "everything is sealed or empty at the end");
+        next.retired.extend_from_slice(&dropped);
         next.clean = true;
         next.sequence = next.sequence.max(sequence);
         next.ceiling = next.sequence;
@@ -392,7 +395,8 @@ impl Catalog {
         }
         kept.manifest = next;
         // No backup takes them: they hold nothing.
-        self.remove_files(&std::mem::take(&mut kept.obsolete));
+        let gone = self.remove_files(&std::mem::take(&mut kept.obsolete));
+        kept.manifest.retired.retain(|id| !gone.contains(id));
         Ok(())
     }
 
@@ -409,8 +413,8 @@ impl Catalog {
         Hold(self)
     }
 
-    /// Removes segments that the manifest does not name any more, later if somebody [holds](Catalog::hold) on to them.
-    /// Should that fail, or not be durable, the next open sets their files aside.
+    /// Removes segments that the manifest names as retired, later if somebody [holds](Catalog::hold) on to them. Should
+    /// that fail, or not be durable, the next open does it.
     pub(crate) fn remove(&self, segments: &[u32]) {
         let mut removals = lock(&self.removals);
         if removals.holds > 0 {
@@ -422,19 +426,25 @@ impl Catalog {
     }
 
     fn unlink(&self, segments: &[u32]) {
-        if self.remove_files(segments) {
-            // The next manifest need not name them any more.
-            lock(&self.manifest).manifest.retired.retain(|id| !segments.contains(id));
-        }
+        let gone = self.remove_files(segments);
+        // The next manifest need not name them any more.
+        lock(&self.manifest).manifest.retired.retain(|id| !gone.contains(id));
     }
 
-    /// Returns whether that is durable.
-    fn remove_files(&self, segments: &[u32]) -> bool {
+    /// Returns those that are gone, durably.
+    fn remove_files(&self, segments: &[u32]) -> Vec<u32> {
+        let mut gone = Vec::new();
         for id in segments {
-            let _ = self.disk.remove(&file_name(*id));
+            match self.disk.remove(&file_name(*id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+                _ => gone.push(*id),
+            }
             let _ = self.disk.remove(&hint::file_name(*id));
         }
-        !segments.is_empty() && self.disk.sync_dir().is_ok()
+        if gone.is_empty() || self.disk.sync_dir().is_err() {
+            return Vec::new();
+        }
+        gone
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
@@ -504,7 +514,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::sim::SimDisk;
+    use crate::disk::sim::{Fault, OpKind, SimDisk};
 
     #[test]
     fn what_is_held_is_removed_when_the_last_lets_go() {
@@ -523,5 +533,17 @@ mod tests {
         assert_eq!(disk.file_names(), [file_name(2), file_name(3)]);
         drop(second);
         assert_eq!(disk.file_names(), [""; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_stays_retired() {
+        let disk = SimDisk::new(1);
+        (1..=2).for_each(|id| disk.write_file(&file_name(id), b""));
+        let manifest = Manifest { retired: vec![1, 2], ..Manifest::new(StoreId([1; 16])) };
+        let catalog = Catalog::new(Arc::new(disk.clone()), manifest, Vec::new(), 1 << 20, 0);
+        disk.fail_next(OpKind::Remove, Fault::Eio);
+        catalog.remove(&[1, 2]);
+        assert_eq!(disk.file_names(), [file_name(1)]);
+        assert_eq!(catalog.manifest().unwrap().retired, [1]);
     }
 }

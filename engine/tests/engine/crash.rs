@@ -3,8 +3,9 @@
 //! Whatever a crash leaves, the store must open (a crash alone is never damage), in a state that was one of the
 //! history's, with everything that was promised to last; and it must go on from there.
 
-use crate::support::{HandClock, at, dump, open, options};
-use crate::workload::{Change, Run, Step, put, random, small, transaction};
+use crate::aftermath::{TIMES, Tally, cut, operations, seeds};
+use crate::support::{Chance, HandClock, at, open, options};
+use crate::workload::{Change, Run, Step, backed_up, churn, compacting, put, random, small, transaction};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, SimDisk, Survival, When};
 use larder_engine::{Durability, Put};
@@ -12,93 +13,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-const TIMES: [When; 3] = [When::Before, When::During, When::After];
-
-/// Opens what a crash left: in which state is it?
-fn look(crashed: &Run, disk: &SimDisk, context: &str) -> (Run, usize) {
-    let mut run = crashed.goes_on(disk, crashed.history.last());
-    run.open().unwrap_or_else(|error| panic!("{context}: {error}"));
-    let index = run.state(crashed.history.floor, context);
-    (run, index)
-}
-
-/// Opens what a crash left, several times in a row, and goes on writing.
-fn recover(crashed: &Run, disk: &SimDisk, context: &str) {
-    let (run, index) = look(crashed, disk, context);
-    let entries = dump(run.store()).unwrap();
-
-    // What was once told must last, whatever happens next.
-    let disk = run.disk.kill();
-    drop(run);
-    let disk = disk.crash(Survival::Nothing);
-    let mut run = crashed.goes_on(&disk, index);
-    run.open().unwrap_or_else(|error| panic!("{context}: second open: {error}"));
-    assert_eq!(run.state(index, &format!("{context}: second open")), index);
-
-    // No version that was answered is ever given out again.
-    let stamp = run.store().put(at("probe"), &Put::new(b"probe")).unwrap().unwrap();
-    let visible = entries.values().map(|entry| entry.version).max().unwrap_or(0);
-    let taken = crashed.history.answered.max(visible);
-    assert!(stamp.version > taken, "{context}: version {} after {taken}", stamp.version);
-    run.store().sync().wait().unwrap();
-    let expected = dump(run.store()).unwrap();
-
-    let disk = run.disk.kill();
-    drop(run);
-    let disk = disk.crash(Survival::Nothing);
-    let mut run = crashed.goes_on(&disk, index);
-    run.open().unwrap_or_else(|error| panic!("{context}: third open: {error}"));
-    assert!(dump(run.store()).unwrap() == expected, "{context}: third open");
-    assert_eq!(run.store().report().cut_bytes, 0, "{context}: a synced log has no loose end");
-    run.close().unwrap_or_else(|error| panic!("{context}: close: {error}"));
-    run.open().unwrap_or_else(|error| panic!("{context}: fourth open: {error}"));
-    assert!(run.store().report().clean, "{context}");
-    assert!(dump(run.store()).unwrap() == expected, "{context}: fourth open");
-}
-
-/// How many operations the workload takes without a crash.
-fn operations(seed: u64, durability: Durability, steps: &[Step]) -> u64 {
-    let disk = SimDisk::new(seed);
-    let mut run = Run::new(&disk, durability);
-    run.all(steps).unwrap();
-    run.state(run.history.last(), "without a crash");
-    run.close().unwrap();
-    disk.op_count()
-}
-
-/// Runs the workload with the power cut at operation `number`.
-fn cut(seed: u64, durability: Durability, steps: &[Step], number: u64, when: When) -> Run {
-    let disk = SimDisk::new(seed);
-    disk.fail_at(number, Fault::Crash(when));
-    let mut run = Run::new(&disk, durability);
-    let ended = run.all(steps).and_then(|()| run.close());
-    assert!(ended.is_err() || disk.is_crashed(), "operation {number} is part of the workload");
-    run.store = None;
-    run
-}
-
-fn survivors(seed: u64, run: &Run, randoms: usize, mut check: impl FnMut(&SimDisk, &str)) {
-    let policies = [Survival::Nothing, Survival::Everything, Survival::Prefix];
-    for policy in policies.into_iter().chain(std::iter::repeat_n(Survival::Random, randoms)) {
-        check(&run.disk.crash(policy), &format!("seed {seed}, {policy:?}"));
-    }
-}
-
-fn at_every_operation(seed: u64, durability: Durability) {
-    let steps = small();
-    for number in 0..operations(seed, durability, &steps) {
+/// Cuts the power at every operation of a workload, before, in the middle of and after it, and follows whatever may be
+/// found then.
+fn at_every_operation(name: &str, first_seed: u64, durability: Durability, steps: &[Step]) {
+    let count = operations(first_seed, durability, steps);
+    let rounds = seeds(1);
+    let end = first_seed + rounds * count;
+    let mut tally =
+        Tally::of(format!("{name}, {durability:?}, {count} operations, seeds {first_seed}..{end}"));
+    for seed in first_seed..end {
+        let number = (seed - first_seed) % count;
         for when in TIMES {
-            let run = cut(seed + number, durability, &steps, number, when);
-            let mut turn = number + when as u64;
-            survivors(seed + number, &run, 2, |disk, context| {
-                let context = format!("{durability:?}, {when:?} operation {number}, {context}");
-                // In turn, one of the outcomes is followed further.
-                turn += 1;
-                if turn.is_multiple_of(5) {
-                    recover(&run, disk, &context);
-                } else {
-                    look(&run, disk, &context);
-                }
+            let run = cut(seed, durability, steps, number, when);
+            tally.survivors(&run, 8, |tally, disk, turn, policy| {
+                let context =
+                    format!("{name}, seed {seed}, {durability:?}, {when:?} operation {number}, {policy}");
+                tally.follow(&run, disk, number + when as u64 + turn, &context);
             });
         }
     }
@@ -106,40 +36,84 @@ fn at_every_operation(seed: u64, durability: Durability) {
 
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_durable() {
-    at_every_operation(100, Durable);
+    at_every_operation("a bit of everything", 100, Durable, &small());
 }
 
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_synced() {
-    at_every_operation(300, Buffered);
+    at_every_operation("a bit of everything", 300, Buffered, &small());
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_compaction() {
+    at_every_operation("jobs in a row", 1000, Durable, &compacting());
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_compaction_with_unsynced_writes() {
+    at_every_operation("jobs in a row", 2000, Buffered, &compacting());
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_backups_and_compaction() {
+    at_every_operation("backups on the way", 3000, Buffered, &backed_up());
 }
 
 #[test]
 fn power_cuts_in_random_workloads() {
-    for seed in 0..40 {
+    let seeds = 0..seeds(120);
+    let mut tally = Tally::of(format!("random workloads, seeds {seeds:?}"));
+    for seed in seeds {
         let durability = if seed % 3 == 0 { Durable } else { Buffered };
-        let steps = random(seed, 25);
+        let steps = if seed % 2 == 0 { random(seed, 25) } else { churn(seed, 40) };
         let count = operations(seed, durability, &steps);
-        let mut chance = crate::support::Chance::new(seed);
+        let mut chance = Chance::new(seed);
         for _ in 0..4 {
             let (number, when) = (chance.below(count), chance.pick(&TIMES));
             let run = cut(seed, durability, &steps, number, when);
-            survivors(seed, &run, 3, |disk, context| {
-                recover(
-                    &run,
-                    disk,
-                    &format!("random, {durability:?}, {when:?} operation {number}, {context}"),
-                );
+            tally.survivors(&run, 8, |tally, disk, turn, policy| {
+                let context = format!("seed {seed}, {durability:?}, {when:?} operation {number}, {policy}");
+                tally.follow(&run, disk, turn + number, &context);
             });
         }
     }
 }
 
-/// The first crash leaves several open segments with loose ends; then recovery itself is cut at every operation.
+/// One store through crash after crash: what one recovery gets wrong the next may be the first to show.
+#[test]
+fn crash_after_crash() {
+    const CRASHES: usize = 12;
+    let seeds = 0..seeds(600);
+    let mut tally = Tally::of(format!("crash after crash, seeds {seeds:?}"));
+    for seed in seeds {
+        let durability = if seed % 3 == 0 { Durable } else { Buffered };
+        let mut chance = Chance::new(seed);
+        let mut run = Run::new(&SimDisk::new(seed), durability);
+        for crash in 0..CRASHES {
+            let (number, when) = (1 + chance.below(90), chance.pick(&TIMES));
+            run.disk.fail_at(run.disk.op_count() + number, Fault::Crash(when));
+            let steps = churn(chance.next(), 40);
+            // The first open may be cut too.
+            let opened = if run.store.is_none() { run.open() } else { Ok(()) };
+            let _ = opened.and_then(|()| steps.iter().try_for_each(|step| run.step(step)));
+            run.store = None;
+            let policy = chance.pick(&Survival::ALL);
+            let context = format!("seed {seed}, {durability:?}, crash {crash}, {policy:?}");
+            let found = run.disk.crash(policy);
+            run = tally.look(&run, &found, &context);
+        }
+        let disk = run.disk.kill();
+        run.store = None;
+        tally.follow(&run, &disk, seed, &format!("seed {seed}, in the end"));
+    }
+}
+
+/// A crash, and then recovery itself is cut at every operation.
 #[test]
 fn a_power_cut_during_recovery_changes_nothing() {
     let burst = |key| vec![Change::Put(key, 1953, None)];
-    let steps = [
+    // Several open segments with loose ends.
+    let open_ended = vec![
         put("a", 100),
         put("b", 100),
         Step::Sync,
@@ -148,36 +122,44 @@ fn a_power_cut_during_recovery_changes_nothing() {
         transaction(vec![Change::Put("a", 2734, None), Change::Put("g", 2734, None)]),
         put("h", 5000),
     ];
-    for seed in 0..6 {
-        let disk = SimDisk::new(seed);
-        let mut run = Run::new(&disk, Buffered);
-        run.all(&steps).unwrap();
-        let policy =
-            [Survival::Prefix, Survival::Random, Survival::Everything][usize::try_from(seed % 3).unwrap()];
-        let found = disk.crash(policy);
-        run.store = None;
+    let seeds = 0..seeds(40);
+    let mut tally = Tally::of(format!("recovery cut at every operation, seeds {seeds:?}"));
+    for seed in seeds {
+        let mut chance = Chance::new(seed);
+        let steps = vec![open_ended.clone(), compacting(), backed_up()]
+            .swap_remove(usize::try_from(seed % 3).unwrap());
+        let run = if seed % 3 == 0 {
+            let mut run = Run::new(&SimDisk::new(seed), Buffered);
+            run.all(&steps).unwrap();
+            run
+        } else {
+            let number = chance.below(operations(seed, Buffered, &steps));
+            cut(seed, Buffered, &steps, number, chance.pick(&TIMES))
+        };
+        let found = run.disk.crash(chance.pick(&[Survival::Prefix, Survival::Random, Survival::Everything]));
 
         // Everything on the disk that was found is durable: each recovery of it must come to the same state.
-        let mut first = run.goes_on(&found.crash(Survival::Nothing), run.history.last());
-        let count = {
-            first.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-            first.disk.op_count()
-        };
-        let index = first.state(run.history.floor, &format!("seed {seed}"));
+        let disk = found.crash(Survival::Nothing);
+        let first = tally.look(&run, &disk, &format!("seed {seed}"));
+        let (index, count) = (first.history.last(), disk.op_count());
+        let known = run.goes_on(&found, index);
         for number in 0..count {
             for when in TIMES {
                 let disk = found.crash(Survival::Nothing);
                 disk.fail_at(number, Fault::Crash(when));
-                let mut second = run.goes_on(&disk, run.history.last());
+                let mut second = known.goes_on(&disk, index);
                 let opened = second.open();
                 assert!(opened.is_err() || disk.is_crashed());
                 second.store = None;
-                for policy in Survival::ALL {
-                    let context = format!("seed {seed}, {when:?} operation {number} of recovery, {policy:?}");
-                    let mut third = run.goes_on(&disk.crash(policy), run.history.last());
-                    third.open().unwrap_or_else(|error| panic!("{context}: {error}"));
-                    assert_eq!(third.state(index, &context), index, "{context}");
-                }
+                tally.survivors(&second, 8, |tally, disk, turn, policy| {
+                    let context = format!("seed {seed}, {when:?} operation {number} of recovery, {policy}");
+                    let third = tally.look(&known, disk, &context);
+                    assert_eq!(third.history.last(), index, "{context}");
+                    if (turn + number).is_multiple_of(4) {
+                        let disk = third.disk.kill();
+                        tally.follow(&known, &disk, turn + number, &context);
+                    }
+                });
             }
         }
     }
@@ -187,6 +169,7 @@ fn a_power_cut_during_recovery_changes_nothing() {
 /// of it, no power cut may take away any more.
 #[test]
 fn a_kill_loses_nothing_acknowledged_and_what_is_told_after_it_is_durable() {
+    let mut tally = Tally::of("killed after every step, seeds 0..6");
     for durability in [Durable, Buffered] {
         for seed in 0..6 {
             let steps = if seed == 0 { small() } else { random(seed, 20) };
@@ -206,7 +189,7 @@ fn a_kill_loses_nothing_acknowledged_and_what_is_told_after_it_is_durable() {
                 let disk = run.disk.kill();
                 run.store = None;
                 run.history.floor = run.history.last();
-                recover(&run, &disk.crash(Survival::Nothing), &context);
+                tally.follow(&run, &disk.crash(Survival::Nothing), seed, &context);
             }
         }
     }
@@ -255,10 +238,11 @@ fn a_segment_that_was_left_empty_is_dropped() {
         // One for each write: none of them leaves room for the next.
         assert_eq!(segments, 4 * (round + 1), "{:?}", disk.file_names());
     }
+    let mut tally = Tally::of("segments left empty, seed 5");
     for number in 0..operations(5, Durable, &steps) {
         let run = cut(5, Durable, &steps, number, When::During);
-        survivors(5, &run, 1, |disk, context| {
-            drop(look(&run, disk, &format!("operation {number}, {context}")));
+        tally.survivors(&run, 1, |tally, disk, _, policy| {
+            drop(tally.look(&run, disk, &format!("operation {number}, {policy}")));
         });
     }
 }

@@ -1,10 +1,10 @@
 //! Hint files change nothing but time: whatever becomes of them, the store is the same.
 
-use crate::support::{Chance, HandClock, dump, open};
+use crate::support::{Chance, HandClock, at, dump, open};
 use crate::workload::{Run, random, small};
 use larder_engine::Durability::Durable;
 use larder_engine::disk::sim::{SimDisk, Survival};
-use larder_engine::{Error, Store};
+use larder_engine::{Error, Put, Store};
 use std::sync::Arc;
 
 /// A store that was closed in order, with hints beside all its segments.
@@ -90,4 +90,26 @@ fn a_damaged_segment_with_a_hint_gives_no_wrong_value() {
         }
     }
     assert!(refused > 0);
+}
+
+/// A hint of a segment with the same number, store, length and number of records, which holds others: as where a store
+/// was copied, and both copies went on.
+#[test]
+fn the_hint_of_another_log_is_not_taken() {
+    let (disk, clock) = closed(0);
+    let go_on = |key: &str| {
+        let disk = disk.crash(Survival::Everything);
+        let store = open(&disk, Durable, &clock).unwrap();
+        store.put(at(key), &Put::new(b"value")).unwrap().unwrap();
+        let contents = dump(&store).unwrap();
+        store.close().unwrap();
+        (disk, contents)
+    };
+    let ((one, _), (other, expected)) = (go_on("one"), go_on("two"));
+    let name = hints(&one).pop().unwrap();
+    let [stale, own] = [&one, &other].map(|disk| disk.read_file(&name).unwrap());
+    assert!(stale.len() == own.len() && stale != own);
+    other.write_file(&name, &stale);
+    let store = open(&other, Durable, &clock).unwrap();
+    assert!(dump(&store).unwrap() == expected);
 }

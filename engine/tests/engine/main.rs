@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod aftermath;
 mod backup;
 mod compaction;
 mod crash;
 mod damage;
 mod failure;
 mod hints;
+mod meddling;
 mod model;
 mod salvage;
 mod snapshot;

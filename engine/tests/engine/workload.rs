@@ -1,9 +1,10 @@
 //! A workload that keeps a history: every state in commit order, and which of them nothing may take away.
 
 use crate::support::{Chance, Contents, HandClock, Model, Place, at, dump, options, place, value};
+use larder_engine::disk::Disk;
 use larder_engine::disk::sim::SimDisk;
 use larder_engine::{
-    Condition, Decision, Durability, Entry, Error, Expiry, Put, Result, Stamp, Store, Writer,
+    Compaction, Condition, Decision, Durability, Entry, Error, Expiry, Put, Result, Stamp, Store, Writer,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +34,12 @@ pub(crate) enum Step {
     Sync,
     /// Close in order, open again.
     Reopen,
+    /// Everything with anything dead in it is compacted…
     Compact,
+    /// …or only what is worth it, in small jobs.
+    Tidy,
+    /// A backup into the directory of that name.
+    Backup(&'static str),
 }
 
 pub(crate) fn put(key: &'static str, size: usize) -> Step {
@@ -84,6 +90,88 @@ pub(crate) fn small() -> Vec<Step> {
     ]
 }
 
+/// Jobs in a row, and between them what each must get right: tombstones whose older puts lie in segments that stay, entries
+/// overwritten, deleted and expired since they were copied, records superseded by what is not durable yet, segments that are
+/// wholly dead.
+pub(crate) fn compacting() -> Vec<Step> {
+    use Change::{Delete, Put};
+    vec![
+        // So little of this segment is dead when `a` goes that it is not worth compacting.
+        put("a", 20),
+        Step::Write(vec![vec![Put("b", 1700, None)], vec![Put("c", 1700, None)]]),
+        put("x", 1600),
+        transaction(vec![Delete("a"), Put("x", 1700, None)]),
+        put_for("t", 900, 500),
+        put("x", 1500),
+        Step::Tidy,
+        put("y", 1900),
+        delete("y"),
+        put("x", 1800),
+        Step::Sync,
+        put("x", 1400),
+        Step::Tidy,
+        Step::Pass(600),
+        put("t", 40),
+        Step::Reopen,
+        delete("x"),
+        put("a", 30),
+        put("z", 1900),
+        Step::Tidy,
+        delete("a"),
+        put("z", 1800),
+        Step::Compact,
+        Step::Write(vec![vec![Put("a", 1500, None)], vec![Delete("b")], vec![Put("z", 1700, None)]]),
+        Step::Tidy,
+        delete("c"),
+        Step::Compact,
+        put("b", 10),
+    ]
+}
+
+/// Backups on the way, with jobs before and behind them that take the segments they hold out of the store.
+pub(crate) fn backed_up() -> Vec<Step> {
+    vec![
+        put("a", 1500),
+        put("b", 1200),
+        put("a", 1600),
+        Step::Backup("first"),
+        delete("b"),
+        put("a", 1700),
+        Step::Compact,
+        put_for("c", 600, 900),
+        Step::Backup("second"),
+        put("a", 10),
+        Step::Pass(1000),
+        put("c", 5),
+        Step::Compact,
+        put("d", 20),
+    ]
+}
+
+/// Steps by chance, of which every fifth is compaction, with more deletes and deadlines.
+pub(crate) fn churn(seed: u64, length: usize) -> Vec<Step> {
+    const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
+    let mut chance = Chance::new(seed);
+    let mut change = || {
+        let (key, size) = (chance.pick(&KEYS), chance.pick(&[5, 30, 300, 900, 1700]));
+        match chance.below(12) {
+            0..=3 => Step::Write(vec![vec![Change::Delete(key)]]),
+            4 => put_for(key, size, 1 + chance.below(900)),
+            5 => Step::Write(vec![
+                vec![Change::Put(key, size, None)],
+                vec![Change::Delete(chance.pick(&KEYS))],
+            ]),
+            6 => Step::Pass(chance.below(700)),
+            7 => Step::Tidy,
+            8 if chance.below(2) == 0 => Step::Compact,
+            8 if chance.below(2) == 0 => Step::Reopen,
+            8 => Step::Sync,
+            _ => put(key, size),
+        }
+    };
+    (0..length).map(|_| change()).collect()
+}
+
 /// Steps by chance.
 pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
     const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -120,6 +208,8 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
 pub(crate) struct History {
     /// The states in commit order, the empty one first.
     pub(crate) states: Vec<Arc<Model>>,
+    /// The newest version in each of them.
+    pub(crate) versions: Vec<u64>,
     /// Every put that was logged, also one that its own transaction has overwritten.
     pub(crate) written: BTreeMap<(Place, u64), Entry>,
     /// The last state that a power cut must not take away.
@@ -130,17 +220,21 @@ pub(crate) struct History {
     pub(crate) answered: u64,
     /// Highest version that was assigned.
     pub(crate) assigned: u64,
+    /// Directories of backups, the state that each holds, and whether it was reported to be complete.
+    pub(crate) backups: Vec<(&'static str, usize, bool)>,
 }
 
 impl History {
     fn new() -> History {
         History {
             states: vec![Arc::default()],
+            versions: vec![0],
             written: BTreeMap::new(),
             floor: 0,
             acknowledged: 0,
             answered: 0,
             assigned: 0,
+            backups: Vec::new(),
         }
     }
 
@@ -148,9 +242,23 @@ impl History {
         self.states.len() - 1
     }
 
+    /// What the store holds is the state numbered `index`, and everything after it never was.
+    pub(crate) fn settle_on(&mut self, index: usize) {
+        self.states.truncate(index + 1);
+        self.versions.truncate(index + 1);
+        let newest = self.versions[index];
+        self.written.retain(|(_, version), _| *version <= newest);
+        (self.floor, self.acknowledged) = (index, index);
+    }
+
     /// The newest state that looks like `found`, not below `floor`.
     pub(crate) fn find(&self, found: &Contents, floor: usize, now_ms: u64) -> Option<usize> {
         (floor..self.states.len()).rev().find(|index| self.states[*index].live(now_ms) == *found)
+    }
+
+    /// As [`History::find`], but the oldest of them.
+    pub(crate) fn find_oldest(&self, found: &Contents, floor: usize, now_ms: u64) -> Option<usize> {
+        (floor..self.states.len()).find(|index| self.states[*index].live(now_ms) == *found)
     }
 }
 
@@ -185,8 +293,7 @@ impl Run {
     /// A run that finds the disk of another one after a crash, in the state numbered `index`.
     pub(crate) fn goes_on(&self, disk: &SimDisk, index: usize) -> Run {
         let mut history = self.history.clone();
-        history.states.truncate(index + 1);
-        (history.floor, history.acknowledged) = (index, index);
+        history.settle_on(index);
         let clock = Arc::clone(&self.clock);
         Run {
             disk: disk.clone(),
@@ -203,7 +310,10 @@ impl Run {
     }
 
     pub(crate) fn open(&mut self) -> Result<()> {
-        let options = options(self.durability, &self.clock).segment_bytes(SEGMENT_BYTES);
+        // As eager as it can be.
+        let compaction = Compaction { space_amplification: 1.05, bytes_per_second: 0, background: false };
+        let options =
+            options(self.durability, &self.clock).segment_bytes(SEGMENT_BYTES).compaction(compaction);
         self.store = Some(options.open_on(Arc::new(self.disk.clone()))?);
         Ok(())
     }
@@ -237,7 +347,25 @@ impl Run {
                 self.history.floor = self.history.last();
                 Ok(())
             }
+            Step::Tidy => {
+                self.store().compact_as_needed()?;
+                let damaged = self.store().stats().compaction.damaged;
+                assert!(damaged.is_empty() || self.disk.is_crashed(), "{damaged:?}");
+                Ok(())
+            }
+            Step::Backup(name) => self.back_up(name),
         }
+    }
+
+    fn back_up(&mut self, name: &'static str) -> Result<()> {
+        let directory: Arc<dyn Disk> = Arc::new(self.disk.directory(name));
+        let state = self.history.last();
+        self.history.backups.push((name, state, false));
+        self.store().backup_on(&directory, |_| ())?;
+        self.history.backups.pop();
+        self.history.backups.push((name, state, true));
+        self.history.floor = state;
+        Ok(())
     }
 
     pub(crate) fn sync(&mut self) -> Result<()> {
@@ -311,6 +439,7 @@ impl Run {
         }
         self.history.written.extend(written);
         self.history.states.push(Arc::new(model));
+        self.history.versions.push(*highest);
     }
 
     /// Reads the whole store and finds the state it is in: at least `floor`.
