@@ -7,6 +7,7 @@ mod arguments;
 mod config;
 mod listener;
 mod logging;
+mod opening;
 mod run;
 mod units;
 

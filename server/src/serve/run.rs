@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::config::Config;
 use super::listener::{self, ListenError};
+use super::opening;
 use crate::backup::Backups;
 use crate::shared::Shared;
 
@@ -87,7 +88,8 @@ fn open(config: &Config) -> Result<Store, RunError> {
         .sync_interval(config.sync_interval)
         .segment_bytes(config.segment_bytes)
         .reserve_bytes(config.reserve_bytes)
-        .feed_retention_bytes(config.feed_retention_bytes);
+        .feed_retention_bytes(config.feed_retention_bytes)
+        .on_progress(opening::reporter());
     options.open(&config.data).map_err(|source| match source {
         Error::InUse { .. } | Error::NotAStore { .. } | Error::Missing { .. } | Error::Denied { .. } => {
             RunError::Open { source }
