@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 
 /// Keys of each writer.
-pub const KEYS: usize = 256;
+pub const KEYS: usize = 1024;
 
 /// A change of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,13 +17,15 @@ use crate::random::Random;
 /// Readers beside the writers.
 pub const READERS: usize = 2;
 /// Small, so that every session goes over many segments.
-const SEGMENT_BYTES: u64 = 256 << 10;
+const SEGMENT_BYTES: u64 = 64 << 10;
 /// Most changes of a transaction.
 const TRANSACTION_MAX: u64 = 8;
 /// Longest time that a value lives which does not live for ever.
 const LIFETIME_MS_MAX: u64 = 3_000;
+/// Keys that every other change is of: what the rest of them hold gets old, and its records far from those that supersede it.
+const HOT_KEYS: usize = KEYS / 16;
 /// Longest time between two full compactions.
-const COMPACTION_MS_MAX: u64 = 200;
+const COMPACTION_MS_MAX: u64 = 1_500;
 
 /// What a process is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,8 +86,8 @@ pub fn run(session: &Session) -> Result<()> {
 
 fn compact(store: &Store, mut random: Random) -> Result<()> {
     loop {
-        store.compact()?;
         thread::sleep(Duration::from_millis(random.below(COMPACTION_MS_MAX)));
+        store.compact()?;
     }
 }
 
@@ -138,7 +140,8 @@ impl<'s> Load<'s> {
                 12..15 => Action::Delete,
                 _ => Action::Touch(lifetime),
             };
-            Change { number, key: random.index(KEYS), action }
+            let keys = if random.chance(0.5) { HOT_KEYS } else { KEYS };
+            Change { number, key: random.index(keys), action }
         };
         (newest + 1..=newest + count).map(draw).collect()
     }
