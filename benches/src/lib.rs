@@ -12,6 +12,7 @@ pub mod compare;
 mod connection;
 pub mod contender;
 pub mod dialect;
+pub mod endurance;
 mod error;
 pub mod key;
 pub mod limit;
