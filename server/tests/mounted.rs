@@ -17,7 +17,10 @@ impl Mounted {
         let mounted = Mounted::prepare();
         let image = mounted.image();
         std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        let made = run(Command::new("mkfs.ext4").arg("-q").arg(&image)).and_then(|()| mounted.mount());
+        // It is what shuts it down; from Debian's xfsprogs, and not only for XFS.
+        let made = run(Command::new("xfs_io").arg("-V"))
+            .and_then(|()| run(Command::new("mkfs.ext4").arg("-q").arg(&image)))
+            .and_then(|()| mounted.mount());
         mounted.unless_refused(made)
     }
 
@@ -39,7 +42,9 @@ impl Mounted {
         match outcome {
             Ok(()) => Some(self),
             Err(why) => {
-                println!("skipped: this machine does not let a test mount a file system: {why}");
+                println!(
+                    "skipped: this machine does not let a test mount a file system, or shut it down: {why}"
+                );
                 None
             }
         }
@@ -59,13 +64,12 @@ impl Mounted {
         run(Command::new("mount").args(["-o", &options]).arg(self.path())).unwrap();
     }
 
-    /// Ends the file system as a power cut would: what is not on the device by now never gets there. Mounting alone
-    /// can do that too, where xfsprogs is not installed.
+    /// Ends the file system as a power cut would: what is not on the device by now never gets there.
+    ///
+    /// `mount -o remount,abort` will not do: on Linux 6.18 an fdatasync that runs at that time can report success for
+    /// bytes that never get to the device, about once in 600 times, to a program that does nothing but write and sync.
     pub(crate) fn shut_down(&self) {
-        let path = self.path();
-        run(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&path))
-            .or_else(|_| run(Command::new("mount").args(["-o", "remount,abort"]).arg(&path)))
-            .unwrap();
+        run(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(self.path())).unwrap();
     }
 
     /// Mounts it anew, checked before.
