@@ -23,7 +23,7 @@ const LATENCY_SHARE: f64 = 0.15;
 /// Share of the time that is left to the mixed load at least, however long the rest took.
 const MIXED_SHARE_MIN: f64 = 0.25;
 /// Shares of the time that overwriting may take at most: at full speed, and at the given rate.
-const OVERWRITES_SHARE_MAX: [f64; 2] = [0.2, 0.5];
+const OVERWRITES_SHARE_MAX: [f64; 2] = [0.2, 0.6];
 
 /// Kills a store at work again and again, overwrites another many times over, and prints whether every promise was kept.
 #[derive(Debug, Parser)]
@@ -39,19 +39,19 @@ struct Arguments {
     #[arg(long, default_value = ".")]
     directory: std::path::PathBuf,
     /// Entries that are overwritten, with keys of 24 bytes.
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 150_000)]
     entries: u64,
     /// Bytes of their values.
     #[arg(long, default_value_t = 200, value_parser = larder_benches::value::parse_value_bytes)]
     value_bytes: usize,
     /// Bytes of a segment of theirs.
-    #[arg(long, default_value_t = 2 << 20)]
+    #[arg(long, default_value_t = 3 << 19)]
     segment_bytes: u64,
     /// How many times the data is overwritten.
     #[arg(long, default_value_t = 10)]
     times: u64,
     /// MiB of keys and values a second that are overwritten where it is not at full speed.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 12)]
     rate_mib: u64,
     /// What compaction aims at: how many times its live bytes the log may take. The engine's default, if not given.
     #[arg(long)]

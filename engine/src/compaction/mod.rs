@@ -31,7 +31,7 @@ pub struct Compaction {
     /// all the same. Default true.
     pub background: bool,
     /// How many times the bytes of what is of use the log may take before something is done about it: the segment in
-    /// use and what the change feed retains are not counted. Default 1.5, at least 1.05.
+    /// use and what the change feed retains are not counted. Default 1.4, at least 1.05.
     pub space_amplification: f64,
     /// How many bytes a second are read and written in the background, as long as the log is not longer than twice what
     /// is aimed at. Default 128 MiB; 0 for no limit.
@@ -40,7 +40,7 @@ pub struct Compaction {
 
 impl Default for Compaction {
     fn default() -> Compaction {
-        Compaction { background: true, space_amplification: 1.5, bytes_per_second: 128 << 20 }
+        Compaction { background: true, space_amplification: 1.4, bytes_per_second: 128 << 20 }
     }
 }
 

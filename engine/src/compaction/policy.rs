@@ -207,4 +207,99 @@ mod tests {
         assert_eq!(older(1500, 400), [1, 9]);
         assert_eq!(older(1 << 40, 0), [9]);
     }
+
+    /// A log under uniform overwrites, every record of one byte; compaction is done whenever a segment is full.
+    struct Log {
+        segment_records: u32,
+        /// By key: the segment that holds its newest record.
+        newest: Vec<u32>,
+        sealed: Vec<Figures>,
+        active: u32,
+        active_records: u32,
+        copied: u64,
+        amplification_max: f64,
+    }
+
+    impl Log {
+        fn put(&mut self, key: usize) {
+            let before = std::mem::replace(&mut self.newest[key], self.active);
+            if let Some(figures) = self.sealed.iter_mut().find(|figures| figures.segment == before) {
+                figures.useful -= 1;
+            }
+            self.active_records += 1;
+            if self.active_records == self.segment_records {
+                self.seal();
+                self.compact();
+            }
+        }
+
+        fn seal(&mut self) {
+            let (segment, records) = (self.active, self.active_records);
+            let useful = self.newest.iter().filter(|newest| **newest == segment).count() as u64;
+            let kind = SegmentKind::Log;
+            let highest_sequence = u64::from(segment);
+            self.sealed.push(Figures {
+                segment,
+                kind,
+                highest_sequence,
+                records,
+                bytes: records.into(),
+                useful,
+            });
+            self.active += 1;
+            self.active_records = 0;
+        }
+
+        fn compact(&mut self) {
+            let aim = Aim {
+                space_amplification: crate::Compaction::default().space_amplification,
+                segment_bytes: self.segment_records.into(),
+            };
+            loop {
+                let inputs = numbers(&choose(&self.sealed, &aim));
+                let is_input = |segment: &u32| inputs.contains(segment);
+                if inputs.is_empty() {
+                    return;
+                }
+                let useful = self.newest.iter_mut().filter(|segment| is_input(segment));
+                self.active_records = useful.fold(0, |records, segment| {
+                    *segment = self.active;
+                    records + 1
+                });
+                self.copied += u64::from(self.active_records);
+                self.sealed
+                    .iter_mut()
+                    .filter(|figures| is_input(&figures.segment))
+                    .for_each(|figures| figures.useful = 0);
+                self.seal();
+                // Until the inputs are gone, both they and the output take room.
+                self.amplification_max = self.amplification_max.max(amplification(&self.sealed));
+                self.sealed.retain(|figures| !is_input(&figures.segment) && figures.bytes > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn uniform_overwrites_stay_within_what_is_promised_for_space_and_writes() {
+        const KEYS: usize = 16_000;
+        let mut log = Log {
+            segment_records: 500,
+            newest: vec![u32::MAX; KEYS],
+            sealed: Vec::new(),
+            active: 1,
+            active_records: 0,
+            copied: 0,
+            amplification_max: 0.0,
+        };
+        (0..KEYS).for_each(|key| log.put(key));
+        let (mut random, writes) = (7_u64, 10 * KEYS as u64);
+        for _ in 0..writes {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            log.put(usize::try_from(random >> 33).unwrap() % KEYS);
+        }
+        let written = (writes + log.copied) as f64 / writes as f64;
+        println!("space {:.3}, writes {written:.3}", log.amplification_max);
+        assert!(log.amplification_max <= 1.6, "space amplification {}", log.amplification_max);
+        assert!(written <= 2.2, "write amplification {written}");
+    }
 }
