@@ -254,6 +254,7 @@ mod tests {
             let aim = Aim {
                 space_amplification: crate::Compaction::default().space_amplification,
                 segment_bytes: self.segment_records.into(),
+                ..AIM
             };
             loop {
                 let inputs = numbers(&choose(&self.sealed, &aim));
