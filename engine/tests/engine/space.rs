@@ -5,6 +5,7 @@ use crate::support::{Chance, HandClock, RESERVE_BYTES, assert_same, at, dump, op
 use crate::workload::{Change, Run, Step, small};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, Limits, OpKind, SimDisk, Survival};
+use larder_engine::log::manifest::Manifest;
 use larder_engine::{Compaction, Condition, Error, Put, Shortage, Store};
 use std::sync::Arc;
 
@@ -210,7 +211,12 @@ fn a_killed_store_needs_no_more_room_to_open_than_it_had() {
     let (disk, clock) = (SimDisk::new(1), HandClock::new());
     let store = options(Durable, &clock).background(true).open_on(Arc::new(disk.clone())).unwrap();
     store.put(at("a"), &Put::new(&value(1, 1000))).unwrap().unwrap();
-    while disk.file_names().iter().filter(|name| name.ends_with(".seg")).count() < 2 {
+    // Until the segment that is prepared ahead is in the manifest, too.
+    let open_segments = || {
+        let manifest = disk.read_file("MANIFEST").and_then(|bytes| Manifest::decode(&bytes).ok());
+        manifest.map_or(0, |manifest| manifest.open.len())
+    };
+    while open_segments() < 2 || disk.file_names().iter().any(|name| name == "MANIFEST.new") {
         std::thread::yield_now();
     }
     let killed = disk.kill();
