@@ -305,7 +305,9 @@ impl Store {
     /// # Errors
     /// As [`Store::compact`].
     pub fn compact_as_needed(&self) -> Result<()> {
-        self.inner.compact_as_needed()
+        let compacted = self.inner.compact_as_needed();
+        self.inner.stop_if_in_doubt();
+        compacted
     }
 
     /// What opening the store found and did.
