@@ -384,9 +384,7 @@ pub struct Admission {
 impl Admission {
     /// Blocks until there is room.
     pub fn wait(self) {
-        while !self.inner.is_admitting() {
-            self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
-        }
+        self.inner.wait_for_admission();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, in kinds that a caller can tell apart.
 
 use crate::address::AddressError;
+use crate::clock::utc;
 use crate::shortage::Shortage;
 use std::io;
 use std::sync::Arc;
@@ -126,6 +127,23 @@ pub enum Error {
     Missing {
         /// The directory.
         location: String,
+    },
+
+    /// The machine's clock is further ahead of the last time that the store knows of than
+    /// [`Options::max_clock_jump`](crate::Options::max_clock_jump) allows.
+    #[error(
+        "the machine's clock says {}, more than {} days after {}, the last time that the store knows of: if it is wrong, \
+         set it right; if it is right, open the store once with --accept-clock (Options::accept_clock), whereupon all \
+         entries expire whose deadline has passed by then",
+        utc(*wall_ms), jump_max_ms / 86_400_000, utc(*mark_ms)
+    )]
+    ClockAhead {
+        /// What the clock says, in milliseconds since the Unix epoch.
+        wall_ms: u64,
+        /// The last time that the store knows of, likewise.
+        mark_ms: u64,
+        /// How far ahead it may be, in milliseconds.
+        jump_max_ms: u64,
     },
 
     /// The store was written by a newer version.

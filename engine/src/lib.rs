@@ -44,6 +44,7 @@
 
 pub mod disk;
 pub mod log;
+pub mod wheel;
 
 mod address;
 mod backup;
@@ -53,6 +54,7 @@ mod compaction;
 mod draft;
 mod entry;
 mod error;
+mod expiry;
 mod flush;
 mod index;
 mod options;

@@ -71,6 +71,8 @@ pub struct Options {
     pub(crate) limits: Limits,
     pub(crate) compaction: Compaction,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) max_clock_jump: Duration,
+    pub(crate) accept_clock: bool,
     pub(crate) create: bool,
     pub(crate) background: bool,
     pub(crate) on_progress: Option<Arc<OnProgress>>,
@@ -92,6 +94,8 @@ impl fmt::Debug for Options {
             .field("limits", &self.limits)
             .field("compaction", &self.compaction)
             .field("clock", &self.clock)
+            .field("max_clock_jump", &self.max_clock_jump)
+            .field("accept_clock", &self.accept_clock)
             .field("create", &self.create)
             .field("background", &self.background)
             .finish_non_exhaustive()
@@ -111,6 +115,8 @@ impl Default for Options {
             limits: Limits::default(),
             compaction: Compaction::default(),
             clock: Arc::new(SystemClock),
+            max_clock_jump: Duration::from_secs(366 * 86_400),
+            accept_clock: false,
             create: true,
             background: true,
             on_progress: None,
@@ -188,6 +194,20 @@ impl Options {
         self
     }
 
+    /// How far the wall clock may be ahead of the last time that the store knows of when it is opened: a clock that is
+    /// absurdly far ahead would end every entry that has a deadline. Default 366 days; [`Duration::MAX`] for no limit.
+    pub fn max_clock_jump(mut self, jump: Duration) -> Options {
+        self.max_clock_jump = jump;
+        self
+    }
+
+    /// Takes the wall clock as it is, however far ahead. For one open after [`Error::ClockAhead`], if the clock is right: the
+    /// store's time never goes back behind it. Default false.
+    pub fn accept_clock(mut self, accept: bool) -> Options {
+        self.accept_clock = accept;
+        self
+    }
+
     /// Whether a store is created where there is none. Default true.
     pub fn create(mut self, create: bool) -> Options {
         self.create = create;
@@ -211,7 +231,7 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::NotAStore`], [`Error::Missing`], [`Error::Damaged`], [`Error::Unsupported`],
-    /// [`Error::Denied`] or [`Error::Io`]; [`Error::NoSpace`] where there is not even room to create a store, or no
+    /// [`Error::ClockAhead`], [`Error::Denied`] or [`Error::Io`]; [`Error::NoSpace`] where there is not even room to create a store, or no
     /// descriptor left to read one. A store that is there opens on a full disk.
     pub fn open(self, directory: impl AsRef<Path>) -> Result<Store> {
         let directory = directory.as_ref();

@@ -24,6 +24,7 @@
 //! should a sync have failed, the system takes it for written, and the next sync would do nothing. All steps up to the new manifest can be repeated, should a crash
 //! interrupt them.
 
+use crate::clock::{CarriedClock, Mark, Start};
 use crate::disk::{Disk, DiskFile, DiskLock, LOCK_FILE, read_exact_at, write_all_at};
 use crate::draft::Stage;
 use crate::error::{Error, Result};
@@ -35,6 +36,7 @@ use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
 use crate::log::hint::{self, Hint};
 use crate::log::manifest::{BACKUP_FILE, MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
+use crate::log::mark::TimeMark;
 use crate::log::reserve::RESERVE_FILE;
 use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
@@ -49,6 +51,7 @@ use std::thread;
 /// What recovery found.
 #[derive(Debug)]
 pub(crate) struct Recovered {
+    pub(crate) clock: CarriedClock,
     pub(crate) index: Index,
     pub(crate) segments: SegmentTable,
     /// The manifest to go on with; not written yet.
@@ -67,20 +70,22 @@ pub(crate) type Progress<'p> = Option<&'p (dyn Fn(OpenProgress) + Send + Sync)>;
 pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     create: bool,
+    start: &Start,
     threads: usize,
     progress: Progress<'_>,
 ) -> Result<Recovered> {
     let names = list(&**disk)?;
     if !names.iter().any(|name| name == MANIFEST_FILE) {
-        return prepare_new(&**disk, &names, create);
+        return prepare_new(&**disk, &names, create, start);
     }
     let manifest = Manifest::read(&**disk, MANIFEST_FILE)?;
     let mut recovery = Recovery::new(&**disk, manifest, progress);
     recovery.set_aside(&names)?;
     recovery.load_sealed(threads)?;
     let tail = recovery.load_open()?;
+    let clock = recovery.start_clock(start)?;
     recovery.seal_tail(tail)?;
-    Ok(recovery.finish(threads))
+    Ok(recovery.finish(clock, threads))
 }
 
 /// Takes the directory for this process.
@@ -127,12 +132,16 @@ fn check_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<()> {
     if create { Ok(()) } else { Err(Error::Missing { location }) }
 }
 
-fn prepare_new(disk: &dyn Disk, names: &[String], create: bool) -> Result<Recovered> {
+fn prepare_new(disk: &dyn Disk, names: &[String], create: bool, start: &Start) -> Result<Recovered> {
     check_new(disk, names, create)?;
-    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, ..Manifest::new(new_store_id()?) };
+    let clock = CarriedClock::start(start, Mark { time_ms: 0, exact: true })?;
+    let time_ms = clock.now_ms();
+    let new = Manifest::new(new_store_id()?);
+    let manifest = Manifest { ceiling: VERSION_BLOCK, clean: false, time_ms, ..new };
     let report = OpenReport { created: true, clean: true, ..OpenReport::default() };
     Ok(Recovered {
-        index: Index::default(),
+        clock,
+        index: Index::new(Tagger::new(), time_ms),
         segments: SegmentTable::new(),
         manifest,
         obsolete: Vec::new(),
@@ -529,8 +538,16 @@ impl<'d> Recovery<'d> {
         self.segments.insert(segment.id, Arc::new(segment));
     }
 
-    fn finish(mut self, threads: usize) -> Recovered {
+    /// Starts the clock, not below the highest time found.
+    fn start_clock(&self, start: &Start) -> Result<CarriedClock> {
+        let Manifest { time_ms, clean, store, .. } = self.manifest;
+        let time_ms = time_ms.max(TimeMark::read(self.disk, store));
+        CarriedClock::start(start, Mark { time_ms, exact: clean })
+    }
+
+    fn finish(mut self, clock: CarriedClock, threads: usize) -> Recovered {
         let manifest = &mut self.manifest;
+        manifest.time_ms = clock.now_ms();
         if !manifest.clean {
             // Versions up to the ceiling may have been answered; none of them may name anything else.
             manifest.sequence = manifest.sequence.max(self.ceiling);
@@ -538,9 +555,10 @@ impl<'d> Recovery<'d> {
         manifest.clean = false;
         manifest.retired.clone_from(&self.obsolete);
         manifest.ceiling = manifest.sequence + VERSION_BLOCK;
-        let index = index::load(&self.hints, threads, Tagger::new());
+        let index = index::load(&self.hints, threads, Tagger::new(), self.manifest.time_ms);
         self.report.entries = index.entries();
         Recovered {
+            clock,
             index,
             segments: self.segments,
             manifest: self.manifest,

@@ -68,6 +68,14 @@ pub struct Stats {
     /// How many of them took less than 2^i microseconds, and at least half of that, by i; the last also counts longer
     /// ones.
     pub sync_micros_log2: [u64; SYNC_BUCKETS],
+    /// Entries that have a deadline, those past it but not yet reclaimed included.
+    pub timed_entries: u64,
+    /// Entries that are past their deadline and not yet reclaimed.
+    pub overdue_entries: u64,
+    /// Entries that were expired since the store was opened, but for those that were written to before.
+    pub expired: u64,
+    /// How long after their deadline that was logged, in the manner of `sync_micros_log2`.
+    pub expiry_lag_micros_log2: [u64; SYNC_BUCKETS],
     /// Whether the log has failed.
     pub failed: bool,
     /// Whether there was no room for the log to grow when that was last tried: puts are refused with
@@ -122,14 +130,14 @@ impl CompactionReport {
     }
 }
 
-/// Buckets of the histogram of sync times: the last begins at about 8 s.
+/// Buckets of a histogram of times: the last begins at about 8 s.
 pub const SYNC_BUCKETS: usize = 25;
 
-/// Histogram of sync times.
+/// Histogram of times.
 #[derive(Debug, Default)]
-pub(crate) struct SyncTimes([AtomicU64; SYNC_BUCKETS]);
+pub(crate) struct Times([AtomicU64; SYNC_BUCKETS]);
 
-impl SyncTimes {
+impl Times {
     pub(crate) fn record(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let bucket = (u64::BITS - micros.leading_zeros()) as usize;

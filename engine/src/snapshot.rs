@@ -169,6 +169,7 @@ impl Store {
         // After a failure the state is the acknowledged one: nothing to wait for.
         let until = if state.failed { 0 } else { version };
         drop(state);
+        inner.clock.note_told();
         let snapshot = Snapshot { inner: Arc::clone(inner), number, version, now_ms: inner.clock.now_ms() };
         Pending::new(inner, snapshot, values, until, false)
     }

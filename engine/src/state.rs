@@ -7,7 +7,7 @@ use crate::address::{Address, Tenant};
 use crate::clock::{NEVER, is_expired};
 use crate::entry::{Entry, Stamp};
 use crate::error::{Error, Result};
-use crate::index::{Index, Key, KeyRange, Namespace, Slot};
+use crate::index::{Index, Key, KeyRange, Slot};
 use crate::log::record::{Kind, Record};
 use crate::log::segment::{Segment, SegmentTable, file_name};
 use crate::snapshot::Snapshots;
@@ -133,6 +133,23 @@ impl Values {
         })
     }
 
+    /// The address of what was found, read from its record's head: also if the value has rotted.
+    pub(crate) fn address<'v>(&'v self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<Address<'v>> {
+        let slot = &found.slot;
+        let misplaced = || {
+            Error::damaged(file_name(slot.segment), slot.position.into(), "the record is not the one indexed")
+        };
+        let head = match &found.memory {
+            Some(bytes) => Record::trusted(bytes).ok_or_else(misplaced)?,
+            None => {
+                let segment = self.segments.get(&slot.segment).ok_or_else(misplaced)?;
+                segment.head(slot.position, slot.length, scratch)?
+            }
+        };
+        let address = head.address().filter(|_| head.sequence == slot.sequence);
+        address.ok_or_else(misplaced)
+    }
+
     pub(crate) fn record<'v>(&'v self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<Record<'v>> {
         let slot = &found.slot;
         let misplaced = || {
@@ -249,15 +266,16 @@ impl Glance {
     pub(crate) fn count(&mut self, state: &State, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
         self.depends_on(state.index.changed(tenant, namespace));
         let Some(namespace) = state.index.namespace(tenant, namespace) else { return 0 };
-        self.live(&state.index, namespace, prefix)
-    }
-
-    fn live(&self, index: &Index, namespace: &Namespace, prefix: &str) -> u64 {
-        let count = if prefix.is_empty() && !namespace.is_timed() {
-            namespace.len()
+        let overdue = state.index.overdue(self.now_ms).of(namespace);
+        if prefix.is_empty() {
+            return namespace.len() - overdue;
+        }
+        let range = KeyRange::prefix(prefix);
+        let count = if overdue == 0 {
+            namespace.keys(&range).count()
         } else {
             let alive = |(_, slot): &(&Key, Slot)| !is_expired(slot.deadline, self.now_ms);
-            index.range(namespace, &KeyRange::prefix(prefix)).filter(alive).count()
+            state.index.range(namespace, &range).filter(alive).count()
         };
         count as u64
     }
@@ -297,11 +315,12 @@ impl Glance {
             Some(after) if after >= scan.prefix => Bound::Excluded(after),
             _ => Bound::Included(scan.prefix),
         };
+        let overdue = state.index.overdue(self.now_ms);
         let mut live = state
             .index
             .namespaces(tenant, from)
             .take_while(|(name, _)| name.starts_with(scan.prefix))
-            .map(|(name, namespace)| (name, self.live(&state.index, namespace, "")))
+            .map(|(name, namespace)| (name, namespace.len() - overdue.of(namespace)))
             .filter(|(_, count)| *count > 0);
         let items = live.by_ref().take(scan.limit).map(|(name, count)| (name.to_owned(), count)).collect();
         NamespacePage { items, more: live.next().is_some() }

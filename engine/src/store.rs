@@ -1,19 +1,21 @@
 //! The store: opening, the verbs, closing.
 
 use crate::address::{Address, Tenant};
-use crate::clock::CarriedClock;
+use crate::clock::{CarriedClock, Start};
 use crate::commit::{Admission, Mark, Pending, Progress};
 use crate::compaction::{Compaction, Compactor};
 use crate::disk::{Disk, DiskLock};
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
+use crate::expiry::Expirer;
 use crate::flush::Written;
 use crate::log::catalog::{Catalog, Need};
+use crate::log::mark::TimeMark;
 use crate::log::scan;
 use crate::log::segment::Segment;
 use crate::options::{Durability, Limits, Options};
 use crate::recovery;
-use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, SyncTimes};
+use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, Times};
 use crate::snapshot::Snapshots;
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::Tail;
@@ -38,17 +40,18 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) clock: CarriedClock,
+    time_mark: TimeMark,
     pub(crate) catalog: Catalog,
     pub(crate) progress: Progress,
     pub(crate) written: Mutex<Written>,
-    pub(crate) sync_times: SyncTimes,
+    pub(crate) sync_times: Times,
     pub(crate) signal: Signal,
     state: RwLock<State>,
     pending_bytes: AtomicU64,
     pub(crate) pending_bytes_max: u64,
     max_index_bytes: u64,
     limits: Limits,
-    background: bool,
+    pub(crate) background: bool,
     report: OpenReport,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     /// Held while segments are sealed: the order matters. Taken before all other locks.
@@ -58,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) compaction: Compaction,
     pub(crate) compactor: Compactor,
     pub(crate) feed_retention_bytes: u64,
+    pub(crate) expirer: Expirer,
 }
 
 /// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
@@ -79,11 +83,17 @@ impl Store {
         // Without threads of its own a store is deterministic, opening included.
         let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
         let threads = if options.background { parallelism() } else { 1 };
-        let recovered = recovery::recover(&disk, options.create, threads, options.on_progress.as_deref())?;
-        let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
+        let start = Start {
+            source: Arc::clone(&options.clock),
+            jump_max: options.max_clock_jump,
+            accept: options.accept_clock,
+        };
+        let progress = options.on_progress.as_deref();
+        let recovered = recovery::recover(&disk, options.create, &start, threads, progress)?;
+        let clock = recovered.clock;
         let manifest = recovered.manifest;
         let (sequence, ceiling) = (manifest.sequence, manifest.ceiling);
-        let (chain, time_ms) = (manifest.chain, manifest.time_ms);
+        let (store, chain, time_ms) = (manifest.store, manifest.chain, manifest.time_ms);
         let (segment_bytes, reserve_bytes) = (options.segment_bytes, options.reserve_bytes);
         let catalog =
             Catalog::new(Arc::clone(&disk), manifest, recovered.obsolete, segment_bytes, reserve_bytes);
@@ -114,10 +124,11 @@ impl Store {
         };
         let inner = Arc::new(Inner {
             clock,
+            time_mark: TimeMark::new(store),
             catalog,
             progress: Progress::new(options.durability, sequence, ceiling),
             written: Mutex::new(Written::new(sequence, ceiling)),
-            sync_times: SyncTimes::default(),
+            sync_times: Times::default(),
             signal: Signal::default(),
             state: RwLock::new(state),
             pending_bytes: AtomicU64::new(0),
@@ -132,6 +143,7 @@ impl Store {
             compaction: options.compaction,
             compactor: Compactor::default(),
             feed_retention_bytes: options.feed_retention_bytes,
+            expirer: Expirer::default(),
         });
         let threads = if options.background {
             Threads::start(&inner, options.sync_interval, options.compaction.background)
@@ -148,7 +160,7 @@ impl Store {
         if state.closed {
             return Pending::failed(&self.inner, Error::Closed);
         }
-        let glance = Glance::at(self.inner.clock.now_ms());
+        let glance = self.inner.glance(&state);
         let mut view = View { state: &state, glance };
         let result = look(&mut view);
         // After a failure the state is the acknowledged one: nothing to wait for.
@@ -168,20 +180,12 @@ impl Store {
             drop(state);
             return Pending::failed(inner, error);
         }
-        let glance = Glance::at(inner.clock.now_ms());
+        let glance = inner.glance(&state);
         let mut writer = Writer::new(&mut state, inner.means(), glance);
         let result = work(&mut writer);
         let (until, wrote) = (writer.glance.observed, writer.wrote);
         let values = Values::new(&state);
-        inner.note_pending(&state);
-        // Where there is no room, upkeep tries again in its own time.
-        let wants_segment =
-            state.tail.is_past_half() && !inner.catalog.is_prepared() && !inner.catalog.is_short();
-        drop(state);
-        inner.stop_if_in_doubt();
-        if wants_segment && inner.background {
-            inner.signal.wake_upkeep();
-        }
+        inner.after_write(state);
         Pending::new(inner, result, values, until, wrote)
     }
 
@@ -310,6 +314,26 @@ impl Store {
         compacted
     }
 
+    /// Marks the time on disk, if anybody was told what depends on it since that was last done: an open never starts its
+    /// clock below. The store's thread does it once a second. For stores [without threads](Options::background).
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::Denied`], [`Error::Io`]: the store goes on, and the mark before stands.
+    pub fn mark_time(&self) -> Result<()> {
+        self.inner.mark_time()
+    }
+
+    /// Ends all entries whose deadline has passed, as the store's thread does at the time, and waits until that is
+    /// acknowledged: each is logged as expired, and lets go of what it takes. Returns how many there were. For stores
+    /// [without threads](Options::background); nobody can read an entry past its deadline in any case.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] or [`Error::Io`]: what was not ended stays overdue; [`Error::InDoubt`], [`Error::Failed`],
+    /// [`Error::Closed`].
+    pub fn expire_due(&self) -> Result<u64> {
+        self.inner.expire_due()
+    }
+
     /// What opening the store found and did.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report
@@ -336,6 +360,10 @@ impl Store {
             durable_sequence: inner.progress.durable(),
             syncs: sync_micros_log2.iter().sum(),
             sync_micros_log2,
+            timed_entries: state.index.timers(),
+            overdue_entries: state.index.overdue(inner.clock.now_ms()).all(),
+            expired: inner.expirer.expired(),
+            expiry_lag_micros_log2: inner.expirer.lags().counts(),
             failed: state.failed,
             short_of_space: inner.catalog.is_short(),
         }
@@ -381,7 +409,28 @@ impl Inner {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn means(&self) -> Means<'_> {
+    /// A look at the state now.
+    fn glance(&self, state: &State) -> Glance {
+        if state.index.was_ever_timed() {
+            self.clock.note_told();
+        }
+        Glance::at(self.clock.now_ms())
+    }
+
+    /// Marks the time, if anybody was told what depends on it since it was last marked. Should that fail it is tried again
+    /// in its time: nothing but the mark is lost, and that only if the wall clock is set back as well.
+    pub(crate) fn mark_time(&self) -> Result<()> {
+        if !self.clock.take_told() {
+            return Ok(());
+        }
+        let disk = self.catalog.disk();
+        self.time_mark.write(&**disk, self.clock.now_ms()).map_err(|error| {
+            self.clock.note_told();
+            Error::of_disk(format!("mark the time in {}", disk.location()), disk.location(), error)
+        })
+    }
+
+    pub(crate) fn means(&self) -> Means<'_> {
         Means {
             clock: &self.clock,
             catalog: &self.catalog,
@@ -404,9 +453,34 @@ impl Inner {
         self.pending_bytes.store(state.tail.pending_bytes(), Ordering::Release);
     }
 
+    /// What is to be done once the state was written to.
+    pub(crate) fn after_write(&self, state: RwLockWriteGuard<'_, State>) {
+        self.note_pending(&state);
+        // Where there is no room, upkeep tries again in its own time.
+        let wants_segment =
+            state.tail.is_past_half() && !self.catalog.is_prepared() && !self.catalog.is_short();
+        let wakes_expirer = state.index.expiry_at_ms().is_some_and(|at| self.expirer.sleeps_through(at));
+        drop(state);
+        self.stop_if_in_doubt();
+        if wants_segment && self.background {
+            self.signal.wake_upkeep();
+        }
+        if wakes_expirer && self.background {
+            self.expirer.wakes();
+            self.signal.wake_expiry();
+        }
+    }
+
     /// Whether there is room for more writes. Always so after a failure: they are refused in a better way.
     pub(crate) fn is_admitting(&self) -> bool {
         self.pending_bytes() < self.pending_bytes_max || self.progress.failure().is_some()
+    }
+
+    /// Blocks until there is.
+    pub(crate) fn wait_for_admission(&self) {
+        while !self.is_admitting() {
+            self.drive(Mark::Acknowledged, self.last_sequence());
+        }
     }
 
     /// Does what it takes to bring the log to `sequence`, on this thread.
@@ -475,7 +549,8 @@ impl Inner {
         // A segment that cannot be read counts as little as one that compaction could not let go of.
         let whole = hints.filter(|hints| hints.len() + 1 >= state.segments.len());
         if let Some(hints) = whole {
-            let recounted = crate::index::load(&hints, 1, state.index.tagger());
+            let (tagger, now_ms) = (state.index.tagger(), self.clock.now_ms());
+            let recounted = crate::index::load(&hints, 1, tagger, now_ms);
             state.index.assert_same(&recounted);
         }
     }
@@ -510,6 +585,7 @@ impl Inner {
                 return Ok(());
             }
         }
+        self.time_mark.end();
         let turn = self.compactor.pause();
         let ended = self.end_log();
         drop(turn);

@@ -1,6 +1,9 @@
-//! The store's threads: one brings the log to disk for those who await it, one does what can wait, one compacts.
+//! The store's threads: one brings the log to disk for those who await it, one does what can wait, one compacts, one
+//! expires, and one marks the time.
 
+use crate::clock::MARK_INTERVAL;
 use crate::error::Result;
+use crate::expiry::Round;
 use crate::options::Durability;
 use crate::store::Inner;
 use std::io;
@@ -15,6 +18,8 @@ pub(crate) struct Signal {
     log: Condvar,
     upkeep: Condvar,
     compaction: Condvar,
+    expiry: Condvar,
+    marking: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +31,7 @@ struct Wanted {
     flush: bool,
     upkeep: bool,
     compaction: bool,
+    expiry: bool,
     stop: bool,
 }
 
@@ -100,6 +106,29 @@ impl Signal {
         !wanted.stop
     }
 
+    /// Asks for a look whether there is something to expire.
+    pub(crate) fn wake_expiry(&self) {
+        let mut wanted = self.lock();
+        if !std::mem::replace(&mut wanted.expiry, true) {
+            self.expiry.notify_one();
+        }
+    }
+
+    /// Waits until expiry is asked for, or for a while. Returns false when it is time to stop.
+    fn wait_expiry(&self, time: Duration) -> bool {
+        let ready = |wanted: &mut Wanted| !wanted.expiry && !wanted.stop;
+        let wanted = self.expiry.wait_timeout_while(self.lock(), time, ready);
+        let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner).0;
+        wanted.expiry = false;
+        !wanted.stop
+    }
+
+    /// Waits for a while. Returns false when it is time to stop.
+    fn wait_to_mark(&self, time: Duration) -> bool {
+        let wanted = self.marking.wait_timeout_while(self.lock(), time, |wanted| !wanted.stop);
+        !wanted.unwrap_or_else(PoisonError::into_inner).0.stop
+    }
+
     /// Whether it is time to stop, now or within `time`, which is waited for.
     pub(crate) fn is_stopping_within(&self, time: Duration) -> bool {
         let wanted = self.compaction.wait_timeout_while(self.lock(), time, |wanted| !wanted.stop);
@@ -115,6 +144,8 @@ impl Signal {
         self.log.notify_all();
         self.upkeep.notify_all();
         self.compaction.notify_all();
+        self.expiry.notify_all();
+        self.marking.notify_all();
     }
 }
 
@@ -138,6 +169,8 @@ impl Threads {
     ) -> io::Result<Threads> {
         let threads = Threads::none(inner);
         threads.spawn("larder-log", run_log)?;
+        threads.spawn("larder-expire", run_expiry)?;
+        threads.spawn("larder-clock", run_clock)?;
         threads.spawn("larder-upkeep", move |inner| run_upkeep(inner, sync_interval))?;
         if compaction {
             threads.spawn("larder-compact", run_compaction)?;
@@ -214,6 +247,35 @@ fn run_compaction(inner: &Inner) {
             Ok(()) => COMPACTION_INTERVAL,
             Err(_) => COMPACTION_INTERVAL_MAX.min(interval * 2),
         };
+    }
+}
+
+/// Longest time between two looks whether anything is to be expired: a thread's sleep does not count the time for which
+/// the machine is suspended, and the engine's clock does.
+const EXPIRY_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// Time after which it is tried again, if expirations could not be logged.
+const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
+
+fn run_expiry(inner: &Inner) {
+    let mut time = Duration::ZERO;
+    while inner.signal.wait_expiry(time) {
+        inner.wait_for_admission();
+        time = match inner.expire_portion() {
+            Ok(Round::More(_)) => Duration::ZERO,
+            Ok(Round::Idle(next)) => {
+                let left_ms = next.map_or(u64::MAX, |next| next.saturating_sub(inner.clock.now_ms()));
+                Duration::from_millis(left_ms).min(EXPIRY_INTERVAL_MAX)
+            }
+            // Nothing is lost: what is due stays due, and nobody reads it.
+            Err(_) => EXPIRY_PAUSE,
+        };
+    }
+}
+
+fn run_clock(inner: &Inner) {
+    while inner.signal.wait_to_mark(MARK_INTERVAL) {
+        // What could not be marked is tried again next time.
+        let _ = inner.mark_time();
     }
 }
 

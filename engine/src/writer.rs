@@ -10,6 +10,7 @@ use crate::clock::{CarriedClock, NEVER, TIME_MAX_MS, is_expired};
 use crate::commit::Progress;
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
+use crate::expiry::Due;
 use crate::index::{Slot, Tombstone};
 use crate::log::catalog::{Catalog, Need};
 use crate::log::format::FRAME_BYTES_SOFT;
@@ -50,6 +51,7 @@ struct Step {
     start: usize,
     end: usize,
     sequence: u64,
+    kind: Kind,
     /// What the index will hold for the entry, its place in the log apart.
     slot: Option<Slot>,
 }
@@ -133,6 +135,22 @@ impl<'s> Writer<'s> {
     pub fn touch(&mut self, at: Address<'_>, expiry: Expiry) -> Result<Option<Stamp>> {
         let decision = self.plan_touch(at, expiry);
         self.finish(decision, Some(at))
+    }
+
+    /// Ends those entries that are still what was found due, and overdue. Returns their deadlines.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] or [`Error::Io`]; nothing was changed then.
+    pub(crate) fn expire<'n>(&mut self, due: impl Iterator<Item = Due<'n>>) -> Result<Vec<u64>> {
+        let mut deadlines = Vec::new();
+        for Due { at, sequence } in due {
+            let held = self.state.index.get(at).filter(|slot| slot.sequence == sequence);
+            if let Some(slot) = held.filter(|slot| is_expired(slot.deadline, self.glance.now_ms)) {
+                self.plan_removal(at, Kind::Expire, &slot);
+                deadlines.push(slot.deadline);
+            }
+        }
+        self.finish(Ok(deadlines), None)
     }
 
     /// Several operations that happen all or not at all: if `operations` returns an error, none of them does. It reads
@@ -298,7 +316,7 @@ impl<'s> Writer<'s> {
         let start = self.state.scratch.len();
         record.encode(&mut self.state.scratch);
         let end = self.state.scratch.len();
-        self.plan.push(Step { start, end, sequence: record.sequence, slot });
+        self.plan.push(Step { start, end, sequence: record.sequence, kind: record.kind, slot });
     }
 
     /// Carries the plan out, if `decision` is none against it. `at` is the entry that all of it is about, if it is
@@ -352,7 +370,7 @@ impl<'s> Writer<'s> {
             let sequence = step.sequence;
             let previous = match step.slot {
                 Some(slot) => index.put(at, Slot { segment, position, length, ..slot }),
-                None => index.bury(at, Tombstone { sequence, segment, length }),
+                None => index.bury(at, step.kind, Tombstone { sequence, segment, length }),
             };
             snapshots.note(at, &previous);
             tail.note(Undo { at: frame_at, previous });

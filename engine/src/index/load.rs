@@ -3,10 +3,12 @@
 //! The hash tables are shared out among the threads: each of them walks over all hints and takes in the records whose
 //! tables are its own, so that no two threads ever touch the same memory. Of several records of an address the one with
 //! the highest sequence counts, in whatever order they come, and the others are counted. After that the ordered maps
-//! are built from the hints, which come in the order of keys: of each record that turned out to be the newest.
+//! are built from the hints, which come in the order of keys: of each record that turned out to be the newest. On this way
+//! entries get their timers, too.
 
 use super::node::{CHUNK, Node, Slab};
 use super::tag::TABLES;
+use super::timers::Owner;
 use super::{ENTRY_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombstone, Usage};
 use crate::address::Tenant;
 use crate::log::hint::{Hint, HintRecord};
@@ -23,8 +25,8 @@ type Numbers = Vec<AtomicU32>;
 
 const NONE: u32 = u32::MAX;
 
-/// Builds the index, on so many threads, with tags of `tagger`.
-pub(crate) fn load(hints: &[Hint], threads: usize, tagger: Tagger) -> Index {
+/// Builds the index, on so many threads, with tags of `tagger` and timers that begin at `now_ms`.
+pub(crate) fn load(hints: &[Hint], threads: usize, tagger: Tagger, now_ms: u64) -> Index {
     let threads = threads.clamp(1, TABLES);
     let none = |hint: &Hint| std::iter::repeat_with(|| AtomicU32::new(NONE)).take(hint.records as usize);
     let numbers: Vec<Numbers> = hints.iter().map(|hint| none(hint).collect()).collect();
@@ -35,7 +37,7 @@ pub(crate) fn load(hints: &[Hint], threads: usize, tagger: Tagger) -> Index {
         shard.shrink();
         shard
     });
-    let mut index = join(shards, tagger);
+    let mut index = join(shards, tagger, now_ms);
     order(&mut index, hints, &numbers, threads);
     index
 }
@@ -117,9 +119,9 @@ impl Shard {
                     node.set_older(node.older() + 1);
                     return None;
                 }
-                let slot = node.slot();
                 (number, older) = (Some(found), node.older() + 1);
-                self.usage_of(slot.segment).live_bytes -= u64::from(slot.length);
+                let (before, length) = (node.segment(), node.length());
+                self.usage_of(before).live_bytes -= u64::from(length);
             }
             Place::Grave => {
                 let (found, vacant) =
@@ -234,12 +236,12 @@ fn hash_in(chunks: &[Box<[Node]>], shards: usize, number: u32) -> u64 {
 }
 
 /// Puts the shards together, but for the ordered maps.
-fn join(shards: Vec<Shard>, tagger: Tagger) -> Index {
+fn join(shards: Vec<Shard>, tagger: Tagger, now_ms: u64) -> Index {
     let count = shards.len();
     let rows = shards.iter().map(|shard| shard.chunks.len()).max().unwrap_or(0);
     let mut chunks: Vec<Option<Box<[Node]>>> = (0..rows * count).map(|_| None).collect();
     let mut tables: Vec<HashTable<u32>> = (0..TABLES).map(|_| HashTable::new()).collect();
-    let mut index = Index { tagger, ..Index::default() };
+    let mut index = Index::new(tagger, now_ms);
     let mut free = Vec::new();
     for mut shard in shards {
         for unused in shard.used..rows * CHUNK {
@@ -273,42 +275,45 @@ fn join(shards: Vec<Shard>, tagger: Tagger) -> Index {
 type Ordered = (Key, u32);
 
 /// A namespace on its way into the index.
-#[derive(Default)]
 struct Listed {
+    number: u32,
     entries: Vec<Ordered>,
-    /// How many of them have a deadline.
-    timed: usize,
 }
 
-/// Builds the ordered maps.
+/// Builds the ordered maps, and sets the timers.
 fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize) {
     let mut names: BTreeMap<(Tenant, &[u8]), Listed> = BTreeMap::new();
     for (hint, numbers) in hints.iter().zip(numbers) {
         let mut records = hint.records().zip(numbers).peekable();
         while let Some((first, _)) = records.peek() {
             let name = (first.tenant, first.namespace);
-            let Listed { entries, timed } = names.entry(name).or_default();
+            let Index { nodes, timers, bytes, .. } = &mut *index;
+            let fresh = || Listed { number: timers.take_number(), entries: Vec::new() };
+            let Listed { number: namespace, entries } = names.entry(name).or_insert_with(fresh);
             while let Some((record, number)) =
                 records.next_if(|(record, _)| (record.tenant, record.namespace) == name)
             {
                 let number = number.load(Ordering::Relaxed);
-                if number == NONE || index.nodes.get(number).sequence() != record.sequence {
+                if number == NONE || nodes.get(number).sequence() != record.sequence {
                     continue;
                 }
                 // Hints hold nothing but text.
                 let key = Key::new(str::from_utf8(record.key).unwrap_or_default());
-                index.bytes += ENTRY_BYTES + key.heap_bytes() as u64;
-                *timed += usize::from(index.nodes.get(number).slot().is_timed());
+                *bytes += ENTRY_BYTES + key.heap_bytes() as u64;
+                let owner = Owner { node: number, namespace: *namespace };
+                nodes.get_mut(number).set_timer(timers.set(None, record.deadline, owner));
                 entries.push((key, number));
             }
         }
     }
-    for ((tenant, name), Listed { mut entries, timed }) in names {
+    for ((tenant, name), Listed { number, mut entries }) in names {
         if entries.is_empty() {
+            index.timers.give_back(number);
             continue;
         }
         presort(&mut entries, threads);
-        let namespace = Namespace { entries: entries.into_iter().collect(), timed, ..Namespace::default() };
+        let entries = entries.into_iter().collect();
+        let namespace = Namespace { number, entries, changed: 0, removed: 0 };
         let name = str::from_utf8(name).unwrap_or_default();
         index.tenants.entry(tenant).or_default().insert(name.into(), namespace);
     }
@@ -363,7 +368,7 @@ mod tests {
         #[test]
         fn loading_agrees_with_entering_one_by_one(drawn in proptest::collection::vec((any::<bool>(), 0u8..12, any::<bool>(), 0usize..4), 0..60),
                                                    backwards: bool, threads in 1usize..5) {
-            let mut expected = Index::default();
+            let mut expected = Index::new(Tagger::new(), 3);
             let mut lists: [Vec<(u32, Record<'_>)>; 4] = Default::default();
             let keys: Vec<String> = drawn.iter().map(|drawn| format!("key {}", drawn.1)).collect();
             for (sequence, (drawn, key)) in (1..).zip(drawn.iter().zip(&keys)) {
@@ -374,7 +379,7 @@ mod tests {
                 if record.kind == Kind::Put {
                     expected.put(at, Slot { sequence, creation: 1, created_at: 0, deadline: record.deadline, segment, position, length });
                 } else if expected.get(at).is_some() {
-                    expected.bury(at, Tombstone { sequence, segment, length });
+                    expected.bury(at, Kind::Delete, Tombstone { sequence, segment, length });
                 } else {
                     continue;
                 }
@@ -389,7 +394,7 @@ mod tests {
                 list.iter().for_each(|(position, record)| hint.push(record, *position));
                 hint
             }).collect();
-            let found = load(&hints, threads, Tagger::new());
+            let found = load(&hints, threads, Tagger::new(), 3);
             for key in &keys {
                 for (tenant, namespace) in [(0, "n"), (0, "m"), (1, "n"), (1, "m")] {
                     let at = Address::new(Tenant(tenant), namespace, key).unwrap();
@@ -404,7 +409,7 @@ mod tests {
                 let list = |index: &Index| -> Vec<_> {
                     index.namespaces(Tenant(tenant), std::ops::Bound::Unbounded).map(|(name, namespace)| {
                         let keys: Vec<_> = index.range(namespace, &KeyRange::prefix("")).map(|(key, slot)| (key.clone(), slot)).collect();
-                        (name.to_owned(), namespace.timed, keys)
+                        (name.to_owned(), [3, 4, 5].map(|now| index.overdue(now).of(namespace)), keys)
                     }).collect()
                 };
                 prop_assert_eq!(list(&found), list(&expected));

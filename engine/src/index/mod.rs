@@ -13,43 +13,49 @@ mod load;
 mod node;
 mod range;
 mod tag;
+mod timers;
 
 pub use key::Key;
 pub(crate) use load::load;
 pub(crate) use node::Slot;
 pub(crate) use range::KeyRange;
 pub(crate) use tag::{Tag, Tagger};
+pub(crate) use timers::Overdue;
 
 use crate::address::{Address, Tenant};
+use crate::clock::NEVER;
+use crate::log::record::Kind;
+use crate::wheel::Progress;
 use hashbrown::HashTable;
 use node::{Node, Slab};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use tag::TABLES;
+use timers::{Owner, Timers};
 
 /// One namespace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Namespace {
+    /// What its timers know it by.
+    number: u32,
     /// Keys in order, with the numbers of their nodes.
     entries: BTreeMap<Key, u32>,
     /// Highest sequence of any change here.
     changed: u64,
     /// Highest sequence of any removal here.
     removed: u64,
-    /// Entries that have a deadline.
-    timed: usize,
 }
 
 impl Namespace {
     /// Number of entries, those past their deadline included.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    pub(crate) fn len(&self) -> u64 {
+        self.entries.len() as u64
     }
 
-    /// Whether any entry has a deadline.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.timed > 0
+    /// The keys that a [`KeyRange`] names, in order, those of entries past their deadline included.
+    pub(crate) fn keys(&self, range: &KeyRange<'_>) -> impl Iterator<Item = &Key> {
+        range.of(&self.entries).map(|(key, _)| key)
     }
 }
 
@@ -68,6 +74,14 @@ pub(crate) enum Held {
     Nothing,
     Live(Slot, u32),
     Gone(Tombstone, u32),
+}
+
+/// An entry that is to be expired.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DueEntry {
+    /// The number of its node.
+    number: u32,
+    pub(crate) slot: Slot,
 }
 
 /// Where compaction has put a copy of a record.
@@ -108,13 +122,14 @@ pub(crate) struct Index {
     /// By segment. One that is missing is of no use.
     usage: BTreeMap<u32, Usage>,
     tagger: Tagger,
+    timers: Timers,
     /// Highest sequence of a removal that left a namespace empty, and the namespace thereby forgotten.
     emptied: u64,
     bytes: u64,
 }
 
 /// Estimated bytes that an entry takes: its key's place in the ordered map and its number's in a hash table, at their
-/// usual fill, and its node.
+/// usual fill, and its node. A timer comes on top of it.
 const ENTRY_BYTES: u64 = ((size_of::<Key>() + size_of::<u32>()) * 10 / 7
     + size_of::<Node>()
     + (size_of::<u32>() + 1) * 3 / 2) as u64;
@@ -139,8 +154,9 @@ impl Usage {
     }
 }
 
-impl Default for Index {
-    fn default() -> Index {
+impl Index {
+    /// An empty index with tags of `tagger`, whose timers begin at `now_ms`.
+    pub(crate) fn new(tagger: Tagger, now_ms: u64) -> Index {
         Index {
             tenants: BTreeMap::new(),
             nodes: Slab::default(),
@@ -148,14 +164,13 @@ impl Default for Index {
             graves: HashTable::new(),
             tombstone_bytes: 0,
             usage: BTreeMap::new(),
-            tagger: Tagger::new(),
+            tagger,
+            timers: Timers::new(now_ms),
             emptied: 0,
             bytes: 0,
         }
     }
-}
 
-impl Index {
     /// Number of entries, those past their deadline included.
     pub(crate) fn entries(&self) -> u64 {
         self.nodes.len() as u64
@@ -183,7 +198,61 @@ impl Index {
 
     /// Estimated memory, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.timers.bytes()
+    }
+
+    /// Whether any entry had a deadline since the index was made.
+    pub(crate) fn was_ever_timed(&self) -> bool {
+        self.timers.was_ever_set()
+    }
+
+    /// How many entries have a deadline.
+    pub(crate) fn timers(&self) -> u64 {
+        self.timers.len() as u64
+    }
+
+    /// How many entries of each namespace are past their deadline at `now_ms`.
+    pub(crate) fn overdue(&self, now_ms: u64) -> Overdue<'_> {
+        Overdue::at(&self.timers, now_ms)
+    }
+
+    /// Turns the timers to `now_ms`, with a budget of so many moves.
+    pub(crate) fn turn(&mut self, now_ms: u64, budget: usize) -> Progress {
+        self.timers.turn(now_ms, budget)
+    }
+
+    /// When the timers are to be turned next, at the latest, so that nothing is expired late.
+    pub(crate) fn turn_at_ms(&self) -> Option<u64> {
+        self.timers.wake_at_ms()
+    }
+
+    /// When there is something to do about expiry, at the earliest: at once if anything is due.
+    pub(crate) fn expiry_at_ms(&self) -> Option<u64> {
+        if self.timers.is_any_due() { Some(0) } else { self.timers.wake_at_ms() }
+    }
+
+    /// The entries that are to be expired, as far as the timers have been turned: longest overdue first.
+    pub(crate) fn due(&self) -> impl Iterator<Item = DueEntry> {
+        self.timers.due().map(|number| DueEntry { number, slot: self.slot(number) })
+    }
+
+    /// Leaves an entry out of those that are due, if it is still what it was; it is overdue as before.
+    pub(crate) fn set_aside(&mut self, entry: &DueEntry) {
+        let node = self.nodes.get(entry.number);
+        if let Some(timer) = node.timer().filter(|_| node.sequence() == entry.slot.sequence) {
+            self.timers.set_aside(timer);
+        }
+    }
+
+    /// Brings what changing these entries needs into the processor's caches, so that the change, under the exclusive lock,
+    /// does not wait for memory.
+    pub(crate) fn touch<'a>(&self, addresses: impl Iterator<Item = Address<'a>> + Clone) {
+        self.preload(addresses.clone());
+        let numbers = addresses.filter_map(|at| {
+            let namespace = self.namespace(at.tenant(), at.namespace())?;
+            namespace.entries.get(at.key())
+        });
+        std::hint::black_box(numbers.fold(0, |touched, number| touched ^ number));
     }
 
     pub(crate) fn namespace(&self, tenant: Tenant, namespace: &str) -> Option<&Namespace> {
@@ -204,18 +273,23 @@ impl Index {
     }
 
     pub(crate) fn get(&self, at: Address<'_>) -> Option<Slot> {
-        self.number(self.tagger.tag(at)).map(|number| self.nodes.get(number).slot())
+        self.number(self.tagger.tag(at)).map(|number| self.slot(number))
     }
 
     /// What is held under a tag.
     pub(crate) fn held(&self, tag: Tag) -> Held {
         if let Some(number) = self.number(tag) {
-            let node = self.nodes.get(number);
-            return Held::Live(node.slot(), node.older());
+            return Held::Live(self.slot(number), self.nodes.get(number).older());
         }
         self.graves
             .find(tag.hash, |grave| grave.tag == tag)
             .map_or(Held::Nothing, |grave| Held::Gone(grave.tombstone, grave.older))
+    }
+
+    /// The slot of a node that is in use.
+    fn slot(&self, number: u32) -> Slot {
+        let node = self.nodes.get(number);
+        node.slot(self.timers.deadline(node.timer()))
     }
 
     fn number(&self, tag: Tag) -> Option<u32> {
@@ -228,8 +302,9 @@ impl Index {
     /// another address, so the processor waits for many of them at a time.
     pub(crate) fn preload<'a>(&self, addresses: impl Iterator<Item = Address<'a>>) {
         let tags: Vec<Tag> = addresses.map(|at| self.tagger.tag(at)).collect();
-        let numbers = tags.iter().filter_map(|tag| self.number(*tag));
-        std::hint::black_box(numbers.fold(0, |touched, number| touched ^ number));
+        let numbers: Vec<u32> = tags.iter().filter_map(|tag| self.number(*tag)).collect();
+        let deadlines = numbers.iter().map(|number| self.timers.deadline(self.nodes.get(*number).timer()));
+        std::hint::black_box(deadlines.fold(0, |touched, deadline| touched ^ deadline));
     }
 
     /// The sequence up to which a namespace's removals can have made a key absent.
@@ -256,9 +331,13 @@ impl Index {
     }
 
     /// Enters a delete or expire record of an entry. Returns what it supersedes.
-    pub(crate) fn bury(&mut self, at: Address<'_>, tombstone: Tombstone) -> Held {
+    ///
+    /// Who finds a deleted entry absent depends on the delete. Who finds an expired one absent does not depend on the expire
+    /// record: without it the entry is overdue, and as absent. So nobody waits for expirations to be on disk.
+    pub(crate) fn bury(&mut self, at: Address<'_>, kind: Kind, tombstone: Tombstone) -> Held {
         let tag = self.tagger.tag(at);
-        let Some((slot, older)) = self.remove(at, tag, tombstone.sequence) else {
+        let depends_on = (kind == Kind::Delete).then_some(tombstone.sequence);
+        let Some((slot, older)) = self.remove(at, tag, depends_on) else {
             debug_assert!(false, "only what is there is removed");
             return Held::Nothing;
         };
@@ -280,7 +359,7 @@ impl Index {
                 }
             }
             Held::Nothing | Held::Gone(..) => {
-                self.remove(at, tag, 0);
+                self.remove(at, tag, Some(0));
             }
         }
         if let Held::Gone(tombstone, older) = held {
@@ -295,11 +374,11 @@ impl Index {
         self.usage_mut(segment).record_bytes += u64::from(length);
         if let Some(number) = self.number(tag) {
             let node = self.nodes.get_mut(number);
-            let slot = node.slot();
-            if slot.sequence == sequence {
-                debug_assert_eq!(slot.length, length, "a copy is as long as the record");
-                *node = Node::new(tag, &Slot { segment, position, ..slot }, node.older());
-                self.usage_mut(slot.segment).live_bytes -= u64::from(length);
+            if node.sequence() == sequence {
+                debug_assert_eq!(node.length(), length, "a copy is as long as the record");
+                let before = node.segment();
+                node.set_place(segment, position);
+                self.usage_mut(before).live_bytes -= u64::from(length);
                 self.usage_mut(segment).live_bytes += u64::from(length);
             }
         } else if let Some(grave) = self.graves.find_mut(tag.hash, |grave| grave.tag == tag) {
@@ -386,29 +465,34 @@ impl Index {
     /// `older`.
     fn set(&mut self, at: Address<'_>, tag: Tag, slot: Slot, older: u32) -> Option<(Slot, u32)> {
         self.usage_mut(slot.segment).live_bytes += u64::from(slot.length);
-        let Index { tenants, nodes, tables, emptied, bytes, usage, .. } = self;
+        let Index { tenants, nodes, tables, timers, emptied, bytes, usage, .. } = self;
         let namespaces = tenants.entry(at.tenant()).or_default();
         let namespace = match namespaces.get_mut(at.namespace()) {
             Some(namespace) => namespace,
             None => {
                 // What emptied it before still has to be waited for by those who find a key absent here.
-                let fresh = Namespace { removed: *emptied, changed: *emptied, ..Namespace::default() };
+                let number = timers.take_number();
+                let (entries, changed, removed) = (BTreeMap::new(), *emptied, *emptied);
+                let fresh = Namespace { number, entries, changed, removed };
                 namespaces.entry(at.namespace().into()).or_insert(fresh)
             }
         };
         namespace.changed = namespace.changed.max(slot.sequence);
-        namespace.timed += usize::from(slot.is_timed());
         let table = &mut tables[tag.table()];
         if let Some(number) = table.find(tag.hash, |number| nodes.get(*number).is_of(tag)) {
             debug_assert_eq!(namespace.entries.get(at.key()), Some(number), "a tag stands for one address");
             let node = nodes.get_mut(*number);
-            let (previous, older) = (node.slot(), node.older());
+            let (timer, older) = (node.timer(), node.older());
+            let previous = node.slot(timers.deadline(timer));
             *node = Node::new(tag, &slot, older + 1);
-            namespace.timed -= usize::from(previous.is_timed());
+            let owner = Owner { node: *number, namespace: namespace.number };
+            node.set_timer(timers.set(timer, slot.deadline, owner));
             usage.entry(previous.segment).or_default().live_bytes -= u64::from(previous.length);
             return Some((previous, older));
         }
         let number = nodes.insert(Node::new(tag, &slot, older));
+        let owner = Owner { node: number, namespace: namespace.number };
+        nodes.get_mut(number).set_timer(timers.set(None, slot.deadline, owner));
         table.insert_unique(tag.hash, number, |number| nodes.get(*number).tag().hash);
         let key = Key::new(at.key());
         *bytes += ENTRY_BYTES + key.heap_bytes() as u64;
@@ -416,13 +500,14 @@ impl Index {
         None
     }
 
-    /// Removes an entry by the change `sequence`. Returns what was there.
-    fn remove(&mut self, at: Address<'_>, tag: Tag, sequence: u64) -> Option<(Slot, u32)> {
-        let Index { tenants, nodes, tables, emptied, bytes, usage, .. } = self;
+    /// Removes an entry. Returns what was there. That it is gone depends on the change `sequence`, or on that which was
+    /// there itself.
+    fn remove(&mut self, at: Address<'_>, tag: Tag, sequence: Option<u64>) -> Option<(Slot, u32)> {
+        let Index { tenants, nodes, tables, timers, emptied, bytes, usage, .. } = self;
         let found = tables[tag.table()].find_entry(tag.hash, |number| nodes.get(*number).is_of(tag)).ok()?;
         let (number, _) = found.remove();
         let node = nodes.remove(number);
-        let (previous, older) = (node.slot(), node.older());
+        let (previous, older) = (node.slot(timers.deadline(node.timer())), node.older());
         usage.entry(previous.segment).or_default().live_bytes -= u64::from(previous.length);
 
         let namespaces = tenants.get_mut(&at.tenant())?;
@@ -430,11 +515,13 @@ impl Index {
         let (key, ordered) = namespace.entries.remove_entry(at.key())?;
         debug_assert_eq!(ordered, number, "a tag stands for one address");
         *bytes -= ENTRY_BYTES + key.heap_bytes() as u64;
+        let sequence = sequence.unwrap_or(previous.sequence);
         namespace.changed = namespace.changed.max(sequence);
         namespace.removed = namespace.removed.max(sequence);
-        namespace.timed -= usize::from(previous.is_timed());
+        timers.set(node.timer(), NEVER, Owner { node: number, namespace: namespace.number });
         if namespace.entries.is_empty() {
             *emptied = namespace.changed.max(*emptied);
+            timers.give_back(namespace.number);
             namespaces.remove(at.namespace());
             if namespaces.is_empty() {
                 tenants.remove(&at.tenant());
@@ -449,7 +536,7 @@ impl Index {
         namespace: &'i Namespace,
         range: &KeyRange<'_>,
     ) -> impl DoubleEndedIterator<Item = (&'i Key, Slot)> + use<'i> {
-        range.of(&namespace.entries).map(|(key, number)| (key, self.nodes.get(*number).slot()))
+        range.of(&namespace.entries).map(|(key, number)| (key, self.slot(*number)))
     }
 }
 
@@ -467,16 +554,16 @@ mod tests {
 
     #[test]
     fn counts_follow_every_change_and_its_reversal() {
-        let mut index = Index::default();
+        let mut index = Index::new(Tagger::new(), 0);
         let never = u64::MAX;
         assert_eq!(index.put(address("a"), slot(1, 50)), Held::Nothing);
         assert_eq!(index.put(address("a"), slot(2, never)), Held::Live(slot(1, 50), 0));
-        assert!(!index.namespace(Tenant::DEFAULT, "n").unwrap().is_timed());
+        assert_eq!(index.timers(), 0);
         index.restore(address("a"), Held::Live(slot(1, 50), 0));
-        assert!(index.namespace(Tenant::DEFAULT, "n").unwrap().is_timed());
+        assert_eq!(index.timers(), 1);
         assert_eq!(index.put(address("a"), slot(2, never)), Held::Live(slot(1, 50), 0));
         let tombstone = Tombstone { sequence: 3, segment: 2, length: 9 };
-        assert_eq!(index.bury(address("a"), tombstone), Held::Live(slot(2, never), 1));
+        assert_eq!(index.bury(address("a"), Kind::Delete, tombstone), Held::Live(slot(2, never), 1));
         assert_eq!((index.entries(), index.tombstones()), (0, 1));
         assert_eq!(index.usage(1), Usage { record_bytes: 30, ..Usage::default() });
         assert_eq!(index.usage(2), Usage { record_bytes: 9, covering_bytes: 9, live_bytes: 0 });
@@ -494,7 +581,7 @@ mod tests {
 
     #[test]
     fn what_compaction_does_is_accounted_for() {
-        let mut index = Index::default();
+        let mut index = Index::new(Tagger::new(), 0);
         let tag = index.tagger().tag(address("a"));
         index.put(address("a"), slot(1, 50));
         index.put(address("a"), slot(2, 50));
@@ -505,7 +592,7 @@ mod tests {
         assert_eq!(index.held(tag), Held::Live(moved, 0));
         assert_eq!((index.usage(1).live_bytes, index.usage(7).live_bytes), (0, 10));
         assert_eq!(index.usage(7).dead_bytes(), 10);
-        index.bury(address("a"), Tombstone { sequence: 3, segment: 2, length: 9 });
+        index.bury(address("a"), Kind::Delete, Tombstone { sequence: 3, segment: 2, length: 9 });
         index.relocate(tag, 3, &Copied { segment: 8, position: 800, length: 9 });
         index.forget(tag, 2);
         assert_eq!(index.held(tag), Held::Gone(Tombstone { sequence: 3, segment: 8, length: 9 }, 0));

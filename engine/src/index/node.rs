@@ -1,8 +1,9 @@
 //! How the index holds what it knows of an entry: packed, since there are millions of them.
 
 use super::tag::Tag;
-use crate::clock::{NEVER, TIME_MAX_MS};
+use crate::clock::TIME_MAX_MS;
 use crate::log::format::VERSION_MAX;
+use crate::wheel::Timer;
 
 /// Where an entry's newest record is, and what must be known without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,35 +11,29 @@ pub(crate) struct Slot {
     pub(crate) sequence: u64,
     pub(crate) creation: u64,
     pub(crate) created_at: u64,
-    /// Unix milliseconds; [`NEVER`] where there is none.
+    /// Unix milliseconds; [`NEVER`](crate::clock::NEVER) where there is none.
     pub(crate) deadline: u64,
     pub(crate) segment: u32,
     pub(crate) position: u32,
     pub(crate) length: u32,
 }
 
-impl Slot {
-    pub(crate) fn is_timed(&self) -> bool {
-        self.deadline != NEVER
-    }
-}
-
 /// An entry in the index: its tag, its slot, and how many older records of it the log holds. Numbers have as many bytes
-/// as they need, without padding: versions 7, times 6.
+/// as they need, without padding: versions 7, times 6. The deadline stands in the entry's timer, if it has one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     tag: [u8; 12],
     sequence: [u8; 7],
     creation: [u8; 7],
     created_at: [u8; 6],
-    deadline: [u8; 6],
+    timer: [u8; 4],
     segment: [u8; 4],
     position: [u8; 4],
     length: [u8; 4],
     older: [u8; 4],
 }
 
-const _: () = assert!(size_of::<Node>() == 54 && VERSION_MAX < 1 << 56 && TIME_MAX_MS < (1 << 48) - 1);
+const _: () = assert!(size_of::<Node>() == 52 && VERSION_MAX < 1 << 56 && TIME_MAX_MS < (1 << 48) - 1);
 
 impl Node {
     /// A place that is not in use.
@@ -47,21 +42,21 @@ impl Node {
         sequence: [0; 7],
         creation: [0; 7],
         created_at: [0; 6],
-        deadline: [0; 6],
+        timer: [0xff; 4],
         segment: [0; 4],
         position: [0; 4],
         length: [0; 4],
         older: [0; 4],
     };
 
+    /// Without a timer; the slot's deadline is not looked at.
     pub(super) fn new(tag: Tag, slot: &Slot, older: u32) -> Node {
-        let deadline = if slot.is_timed() { slot.deadline.min(TIME_MAX_MS) } else { NEVER };
         Node {
             tag: tag.to_bytes(),
             sequence: low_bytes(slot.sequence),
             creation: low_bytes(slot.creation.min(VERSION_MAX)),
             created_at: low_bytes(slot.created_at.min(TIME_MAX_MS)),
-            deadline: low_bytes(deadline),
+            timer: Timer::pack(None).to_le_bytes(),
             segment: slot.segment.to_le_bytes(),
             position: slot.position.to_le_bytes(),
             length: slot.length.to_le_bytes(),
@@ -77,15 +72,16 @@ impl Node {
         self.tag == tag.to_bytes()
     }
 
-    pub(super) fn slot(&self) -> Slot {
+    /// The slot, with the deadline that the entry's timer says.
+    pub(super) fn slot(&self, deadline: u64) -> Slot {
         Slot {
             sequence: self.sequence(),
             creation: number(self.creation),
             created_at: number(self.created_at),
-            deadline: self.deadline(),
-            segment: u32::from_le_bytes(self.segment),
+            deadline,
+            segment: self.segment(),
             position: u32::from_le_bytes(self.position),
-            length: u32::from_le_bytes(self.length),
+            length: self.length(),
         }
     }
 
@@ -93,8 +89,25 @@ impl Node {
         number(self.sequence)
     }
 
-    pub(super) fn deadline(&self) -> u64 {
-        if self.deadline == [0xff; 6] { NEVER } else { number(self.deadline) }
+    pub(super) fn segment(&self) -> u32 {
+        u32::from_le_bytes(self.segment)
+    }
+
+    pub(super) fn length(&self) -> u32 {
+        u32::from_le_bytes(self.length)
+    }
+
+    pub(super) fn timer(&self) -> Option<Timer> {
+        Timer::unpack(u32::from_le_bytes(self.timer))
+    }
+
+    pub(super) fn set_timer(&mut self, timer: Option<Timer>) {
+        self.timer = Timer::pack(timer).to_le_bytes();
+    }
+
+    /// Points the entry at a copy of its record.
+    pub(super) fn set_place(&mut self, segment: u32, position: u32) {
+        (self.segment, self.position) = (segment.to_le_bytes(), position.to_le_bytes());
     }
 
     pub(super) fn older(&self) -> u32 {
@@ -168,13 +181,14 @@ impl Slab {
 
     pub(super) fn remove(&mut self, number: u32) -> Node {
         self.free.push(number);
-        *self.get(number)
+        std::mem::replace(self.get_mut(number), Node::EMPTY)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::NEVER;
     use crate::index::tag::Tagger;
     use proptest::prelude::*;
 
@@ -187,7 +201,8 @@ mod tests {
             let slot = Slot { sequence, creation, created_at, deadline, segment, position, length };
             let tag = Tagger::new().tag_of(crate::Tenant(7), b"n", b"k");
             let node = Node::new(tag, &slot, older);
-            prop_assert_eq!((node.slot(), node.older(), node.tag(), node.is_of(tag)), (slot, older, tag, true));
+            prop_assert_eq!((node.slot(deadline), node.older(), node.tag(), node.is_of(tag)), (slot, older, tag, true));
+            prop_assert_eq!(node.timer(), None);
         }
     }
 }

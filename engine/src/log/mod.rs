@@ -2,8 +2,8 @@
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
 //! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `scan` reads a sealed one and `check`
-//! verifies it, `hint` is its digest, `writer` writes a compacted one, `reserve` is the room kept for a full disk, and
-//! `catalog` the keeper of them all.
+//! verifies it, `hint` is its digest, `writer` writes a compacted one, `reserve` is the room kept for a full disk, `mark`
+//! the highest time seen, and `catalog` the keeper of them all.
 
 pub(crate) mod catalog;
 pub(crate) mod check;
@@ -13,6 +13,7 @@ pub mod frame;
 pub mod header;
 pub(crate) mod hint;
 pub mod manifest;
+pub(crate) mod mark;
 pub mod record;
 pub(crate) mod reserve;
 pub(crate) mod scan;

@@ -1,7 +1,8 @@
 //! An open segment file, as readers and the log's writer share it.
 
 use super::format::Salt;
-use super::record::{Record, RecordError};
+use super::record::{HEADER_BYTES, Record, RecordError};
+use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -13,6 +14,10 @@ pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
 
 /// How much of a record is loaded ahead; what follows, the processor fetches by itself.
 const TOUCHED_LINES: usize = 5;
+
+/// Longest head of a record: its header, and its address.
+#[expect(clippy::cast_possible_truncation, reason = "some kilobyte")]
+const HEAD_BYTES_MAX: u32 = (HEADER_BYTES + NAMESPACE_BYTES_MAX + KEY_BYTES_MAX) as u32;
 
 /// One segment.
 #[derive(Debug)]
@@ -78,6 +83,17 @@ impl Segment {
             Ok(_) => Err(self.damaged(position, RecordError::Head)),
             Err(error) => Err(self.damaged(position, error)),
         }
+    }
+
+    /// The record at `position`, `length` bytes long, without its body: only its head is read and verified.
+    pub(crate) fn head<'s>(
+        &'s self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Record<'s>> {
+        let bytes = self.bytes(position, length.min(HEAD_BYTES_MAX), scratch)?;
+        Record::decode_cut_off(bytes, self.salt, position).map_err(|error| self.damaged(position, error))
     }
 
     /// Loads the first cache lines of a record, if they are mapped. The result says nothing.

@@ -542,7 +542,6 @@ fn progress_goes_from_nothing_to_all() {
 #[test]
 fn a_stopped_store_is_backed_up_without_being_changed() {
     for stopped_in_order in [true, false] {
-        // Without deadlines: a store that was not stopped in order is opened by the system's clock.
         let mut run = run_steps(1, Durable, &large());
         let disk = if stopped_in_order {
             run.close().unwrap();

@@ -7,7 +7,7 @@ use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::Disk;
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk, Survival};
 use larder_engine::log::manifest::Manifest;
-use larder_engine::{Address, Condition, Durability, Error, Expiry, Options, Put, Result, Store, Tenant};
+use larder_engine::{Address, Condition, Durability, Error, Expiry, Put, Result, Store, Tenant};
 use std::sync::Arc;
 
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -559,7 +559,7 @@ fn a_real_directory() {
     store.close().unwrap();
     // The lock file stays behind, and is no lock.
     assert!(path.join("LOCK").exists());
-    let store: Store = Options::new().background(true).segment_bytes(1 << 20).open(&path).unwrap();
+    let store: Store = options(Durable, &clock).background(true).open(&path).unwrap();
     assert!(dump(&store).unwrap() == expected && store.report().clean);
     drop(store);
 

@@ -1,0 +1,220 @@
+//! The expirer: ends entries whose deadline has passed, by records of their own.
+//!
+//! That an entry has expired is decided by whoever reads it, at the deadline to the millisecond (`clock::is_expired`).
+//! What is left to do is to say so in the log, exactly once for each, and to let go of what the entry took. That is
+//! done here, in portions, so that nobody waits for long:
+//!
+//! 1. The timers are turned to now (exclusive lock, a bounded number of moves). What is due stays a timer.
+//! 2. The entries that have been due for longest are noted (shared lock).
+//! 3. Their names are read from their records (no lock: this may wait for the disk).
+//! 4. What they take in the index is brought into the processor's caches (shared lock), so that the next step does
+//!    not wait for memory.
+//! 5. Those that are still the same are ended: expire records into the log, the entries out of the index, and
+//!    their timers with them (exclusive lock). If there is no room in the log, nothing is changed.
+//!
+//! Why each expiry is logged once: step 5 looks up, under the lock under which everything is written, that the
+//! entry still has the sequence that was noted; a write to an overdue entry ends it under the same lock. And an entry
+//! that is in the index when its time has come has a timer, through crashes and changes taken back too: the timers are
+//! those of the index.
+
+use crate::address::{Address, Tenant};
+use crate::commit::Mark;
+use crate::error::{Error, Result};
+use crate::index::DueEntry;
+use crate::report::Times;
+use crate::state::{Found, Glance, State, Values};
+use crate::store::Inner;
+use crate::wheel::Progress;
+use crate::writer::Writer;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Entries that are ended while the state is locked once.
+const ENTRIES_A_LOCK: usize = 128;
+/// Moves of timers while the state is locked once.
+const MOVES_A_LOCK: usize = 512;
+
+/// What the expirer keeps, besides the timers.
+#[derive(Debug, Default)]
+pub(crate) struct Expirer {
+    /// Only one at a time: two would do the same.
+    turn: Mutex<()>,
+    /// When the thread looks again, by the engine's clock; 0 while it is at work. Set while the state is locked.
+    looks_again_ms: AtomicU64,
+    /// Entries ended.
+    expired: AtomicU64,
+    /// From the deadline to the record in the log.
+    lags: Times,
+}
+
+/// How far a portion has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// So many entries were ended, and there may be more to do.
+    More(usize),
+    /// There is nothing to do before this time, if ever.
+    Idle(Option<u64>),
+}
+
+/// An entry that is to be ended, with its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due<'n> {
+    pub(crate) at: Address<'n>,
+    pub(crate) sequence: u64,
+}
+
+/// The names of a portion of entries.
+#[derive(Debug, Default)]
+struct Names {
+    texts: String,
+    entries: Vec<Named>,
+}
+
+#[derive(Debug)]
+struct Named {
+    tenant: Tenant,
+    sequence: u64,
+    namespace_end: usize,
+    end: usize,
+}
+
+impl Names {
+    fn push(&mut self, at: Address<'_>, sequence: u64) {
+        self.texts.push_str(at.namespace());
+        let namespace_end = self.texts.len();
+        self.texts.push_str(at.key());
+        let end = self.texts.len();
+        self.entries.push(Named { tenant: at.tenant(), sequence, namespace_end, end });
+    }
+
+    fn due(&self) -> impl Iterator<Item = Due<'_>> + Clone {
+        let starts = std::iter::once(0).chain(self.entries.iter().map(|named| named.end));
+        self.entries.iter().zip(starts).filter_map(|(named, start)| {
+            let (namespace, key) =
+                (&self.texts[start..named.namespace_end], &self.texts[named.namespace_end..named.end]);
+            let at = Address::new(named.tenant, namespace, key).ok()?;
+            Some(Due { at, sequence: named.sequence })
+        })
+    }
+}
+
+impl Expirer {
+    /// Whether the thread would sleep through `time_ms`.
+    pub(crate) fn sleeps_through(&self, time_ms: u64) -> bool {
+        self.looks_again_ms.load(Ordering::Relaxed) > time_ms
+    }
+
+    /// Notes that the thread is at work.
+    pub(crate) fn wakes(&self) {
+        self.looks_again_ms.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lags(&self) -> &Times {
+        &self.lags
+    }
+}
+
+impl Inner {
+    /// Ends all entries whose deadline has passed, and waits until that is acknowledged. Returns how many.
+    pub(crate) fn expire_due(&self) -> Result<u64> {
+        let mut expired = 0;
+        while let Round::More(count) = self.expire_portion()? {
+            expired += count as u64;
+            self.wait_for_admission();
+        }
+        if expired > 0 {
+            self.drive(Mark::Acknowledged, self.last_sequence());
+        }
+        match self.progress.failure() {
+            Some(cause) if expired > 0 => Err(Error::InDoubt { cause }),
+            Some(cause) => Err(Error::Failed { cause }),
+            None if self.state().closed => Err(Error::Closed),
+            None => Ok(expired),
+        }
+    }
+
+    /// Turns the timers, and ends some of the entries that are due.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] or [`Error::Io`]: what is due stays due.
+    pub(crate) fn expire_portion(&self) -> Result<Round> {
+        let _turn = self.expirer.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = self.turn_timers();
+        let (due, values) = {
+            let state = self.state();
+            if state.failed || state.closed {
+                return Ok(Round::Idle(None));
+            }
+            let due = note_due(&state);
+            if due.is_empty() && progress == Progress::Done {
+                let next = state.index.expiry_at_ms();
+                self.expirer.looks_again_ms.store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
+                return Ok(Round::Idle(next));
+            }
+            (due, Values::new(&state))
+        };
+        if due.is_empty() {
+            return Ok(Round::More(0));
+        }
+        let names = self.read_names(&due, &values);
+        self.state().index.touch(names.due().map(|due| due.at));
+        self.end(&names).map(Round::More)
+    }
+
+    fn turn_timers(&self) -> Progress {
+        let now_ms = self.clock.now_ms();
+        let is_behind = self.state().index.turn_at_ms().is_some_and(|turn_at| turn_at <= now_ms);
+        if is_behind { self.state_mut().index.turn(now_ms, MOVES_A_LOCK) } else { Progress::Done }
+    }
+
+    fn read_names(&self, due: &[(DueEntry, Found)], values: &Values) -> Names {
+        let (mut names, mut unreadable, mut scratch) = (Names::default(), Vec::new(), Vec::new());
+        for (entry, found) in due {
+            match values.address(found, &mut scratch) {
+                Ok(at) => names.push(at, entry.slot.sequence),
+                Err(_) => unreadable.push(*entry),
+            }
+        }
+        if !unreadable.is_empty() {
+            // Which entries they are stands nowhere else. They stay expired for those who read, and a write or the next
+            // open comes back to them; `verify` tells what is wrong.
+            let mut state = self.state_mut();
+            unreadable.iter().for_each(|entry| state.index.set_aside(entry));
+        }
+        names
+    }
+
+    /// Ends those entries of a portion that are still the same. Returns how many.
+    fn end(&self, names: &Names) -> Result<usize> {
+        let mut state = self.state_mut();
+        if state.failed || state.closed {
+            return Ok(0);
+        }
+        let now_ms = self.clock.now_ms();
+        let mut writer = Writer::new(&mut state, self.means(), Glance::at(now_ms));
+        let ended = writer.expire(names.due());
+        let sequence = state.next_sequence - 1;
+        self.after_write(state);
+        let ended = ended?;
+        for deadline in &ended {
+            self.expirer.lags.record(Duration::from_millis(now_ms.saturating_sub(*deadline)));
+        }
+        self.expirer.expired.fetch_add(ended.len() as u64, Ordering::Relaxed);
+        if self.background && !ended.is_empty() {
+            self.request(Mark::Acknowledged, sequence);
+        }
+        Ok(ended.len())
+    }
+}
+
+/// The entries that have been due for longest, and where their records are.
+fn note_due(state: &State) -> Vec<(DueEntry, Found)> {
+    let mut glance = Glance::at(0);
+    let due = state.index.due().take(ENTRIES_A_LOCK);
+    due.map(|entry| (entry, glance.found(state, entry.slot))).collect()
+}
