@@ -218,3 +218,100 @@ fn note_due(state: &State) -> Vec<(DueEntry, Found)> {
     let due = state.index.due().take(ENTRIES_A_LOCK);
     due.map(|entry| (entry, glance.found(state, entry.slot))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::sim::SimDisk;
+    use crate::{Clock, Options, Put, Store};
+    use std::sync::Arc;
+
+    #[derive(Debug, Default)]
+    struct Hand(AtomicU64);
+
+    impl Clock for Hand {
+        fn wall_ms(&self) -> u64 {
+            1_000_000
+        }
+        fn boot_ms(&self) -> u64 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn at(key: &str) -> Address<'_> {
+        Address::new(Tenant::DEFAULT, "n", key).unwrap()
+    }
+
+    fn key(number: usize) -> String {
+        format!("k{number}")
+    }
+
+    /// So many entries that are due in the same second, and that second passed.
+    fn due_at_once(entries: usize) -> Store {
+        let hand = Arc::new(Hand::default());
+        let clock: Arc<dyn Clock> = Arc::<Hand>::clone(&hand);
+        let options = Options::new().background(false).clock(clock);
+        let store = options.open_on(Arc::new(SimDisk::new(1))).unwrap();
+        let fill = store.write(|writer| {
+            for number in 0..entries {
+                let deadline = 1_002_000 + number as u64 % 1000;
+                writer.put(at(&key(number)), &Put::new(b"1").expires_at(deadline)).unwrap().unwrap();
+            }
+        });
+        fill.wait().unwrap();
+        hand.0.store(3000, Ordering::Relaxed);
+        store
+    }
+
+    #[test]
+    fn many_due_at_once_go_in_portions_between_which_everybody_has_a_turn() {
+        const ENTRIES: usize = 20_000;
+        let store = due_at_once(ENTRIES);
+        let (mut ended, mut moved) = (0, 0);
+        while let Round::More(count) = store.inner.expire_portion().unwrap() {
+            // Nothing is locked now, and all that is told is exact.
+            assert!(count <= ENTRIES_A_LOCK);
+            ended += count;
+            moved += MOVES_A_LOCK;
+            assert!(store.inner.state.try_write().is_ok());
+            assert_eq!(store.read(|view| view.count(Tenant::DEFAULT, "n", "")).wait().unwrap(), 0);
+            assert_eq!(store.stats().overdue_entries, (ENTRIES - ended) as u64);
+        }
+        assert_eq!(ended, ENTRIES);
+        assert!(moved <= ENTRIES * 12, "each timer moves a few times, and is looked at no more often");
+    }
+
+    /// Without the expire record the entry would be as absent. Answers do not wait for the disk because of it.
+    #[test]
+    fn nobody_waits_for_expirations_to_be_on_disk() {
+        let store = due_at_once(1000);
+        while store.inner.expire_portion().unwrap() != Round::Idle(None) {}
+        assert_eq!((store.stats().entries, store.stats().acknowledged_sequence), (0, 1000));
+        assert!(store.read(|view| view.get(at("k1")).is_some()).is_ready());
+        assert!(store.read(|view| view.count(Tenant::DEFAULT, "n", "k")).is_ready());
+        let written = store.write(|writer| writer.put(at("k1"), &Put::new(b"2")));
+        assert!(!written.is_ready());
+        // A delete has to be there before anybody may be told that something is gone.
+        written.wait().unwrap().unwrap().unwrap();
+        let deleted = store.write(|writer| writer.delete(at("k1"), crate::Condition::Always));
+        let missed = store.read(|view| view.get(at("k1")).is_some());
+        assert!(!deleted.is_ready() && !missed.is_ready());
+        assert!(!missed.wait().unwrap());
+        drop(deleted);
+    }
+
+    #[test]
+    fn what_changes_between_noting_and_ending_is_left_alone() {
+        let store = due_at_once(3);
+        let inner = &store.inner;
+        while inner.turn_timers() == Progress::More {}
+        let due = note_due(&inner.state());
+        let names = inner.read_names(&due, &Values::new(&inner.state()));
+        store.put(at("k1"), &Put::new(b"2")).unwrap().unwrap();
+        assert_eq!(inner.end(&names).unwrap(), 2);
+        assert_eq!(inner.end(&names).unwrap(), 0);
+        assert_eq!(store.get(at("k1")).unwrap().unwrap().value, b"2");
+        // One expire record for each of three, and the second put.
+        assert_eq!(store.stats().sequence, 3 + 3 + 1);
+    }
+}

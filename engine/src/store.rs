@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) written: Mutex<Written>,
     pub(crate) sync_times: Times,
     pub(crate) signal: Signal,
-    state: RwLock<State>,
+    pub(crate) state: RwLock<State>,
     pending_bytes: AtomicU64,
     pub(crate) pending_bytes_max: u64,
     max_index_bytes: u64,

@@ -117,7 +117,8 @@ pub(crate) struct Index {
     nodes: Slab,
     /// Numbers of nodes by tag. Many small tables, so that growing one never takes long.
     tables: Box<[HashTable<u32>]>,
-    graves: HashTable<Grave>,
+    /// By tag, in as many tables.
+    graves: Box<[HashTable<Grave>]>,
     tombstone_bytes: u64,
     /// By segment. One that is missing is of no use.
     usage: BTreeMap<u32, Usage>,
@@ -161,7 +162,7 @@ impl Index {
             tenants: BTreeMap::new(),
             nodes: Slab::default(),
             tables: std::iter::repeat_with(HashTable::new).take(TABLES).collect(),
-            graves: HashTable::new(),
+            graves: std::iter::repeat_with(HashTable::new).take(TABLES).collect(),
             tombstone_bytes: 0,
             usage: BTreeMap::new(),
             tagger,
@@ -178,7 +179,7 @@ impl Index {
 
     /// Number of tombstones.
     pub(crate) fn tombstones(&self) -> u64 {
-        self.graves.len() as u64
+        self.graves.iter().map(|table| table.len() as u64).sum()
     }
 
     /// Bytes of all tombstones.
@@ -281,7 +282,7 @@ impl Index {
         if let Some(number) = self.number(tag) {
             return Held::Live(self.slot(number), self.nodes.get(number).older());
         }
-        self.graves
+        self.graves[tag.table()]
             .find(tag.hash, |grave| grave.tag == tag)
             .map_or(Held::Nothing, |grave| Held::Gone(grave.tombstone, grave.older))
     }
@@ -381,7 +382,7 @@ impl Index {
                 self.usage_mut(before).live_bytes -= u64::from(length);
                 self.usage_mut(segment).live_bytes += u64::from(length);
             }
-        } else if let Some(grave) = self.graves.find_mut(tag.hash, |grave| grave.tag == tag) {
+        } else if let Some(grave) = self.graves[tag.table()].find_mut(tag.hash, |grave| grave.tag == tag) {
             let before = grave.tombstone.segment;
             if grave.tombstone.sequence == sequence {
                 grave.tombstone.segment = segment;
@@ -402,7 +403,7 @@ impl Index {
                 "only what is superseded is dropped"
             );
             node.set_older(node.older().saturating_sub(1));
-        } else if let Some(grave) = self.graves.find_mut(tag.hash, |grave| grave.tag == tag) {
+        } else if let Some(grave) = self.graves[tag.table()].find_mut(tag.hash, |grave| grave.tag == tag) {
             if grave.tombstone.sequence == sequence {
                 debug_assert_eq!(grave.older, 0, "a tombstone goes last");
                 self.take_grave(tag);
@@ -422,7 +423,7 @@ impl Index {
         assert_eq!((self.entries(), self.tombstones()), (other.entries(), other.tombstones()));
         assert_eq!(self.tombstone_bytes, other.tombstone_bytes);
         let entries = self.tables.iter().flatten().map(|number| self.nodes.get(*number).tag());
-        for tag in entries.chain(self.graves.iter().map(|grave| grave.tag)) {
+        for tag in entries.chain(self.graves.iter().flatten().map(|grave| grave.tag)) {
             assert_eq!(self.held(tag), other.held(tag));
         }
         for segment in self.usage.keys().chain(other.usage.keys()) {
@@ -447,11 +448,12 @@ impl Index {
         }
         self.tombstone_bytes += u64::from(length);
         self.bytes += GRAVE_BYTES;
-        self.graves.insert_unique(grave.tag.hash, grave, |grave| grave.tag.hash);
+        self.graves[grave.tag.table()].insert_unique(grave.tag.hash, grave, |grave| grave.tag.hash);
     }
 
     fn take_grave(&mut self, tag: Tag) -> Option<Grave> {
-        let (grave, _) = self.graves.find_entry(tag.hash, |grave| grave.tag == tag).ok()?.remove();
+        let found = self.graves[tag.table()].find_entry(tag.hash, |grave| grave.tag == tag);
+        let (grave, _) = found.ok()?.remove();
         let Tombstone { segment, length, .. } = grave.tombstone;
         if grave.older > 0 {
             self.usage_mut(segment).covering_bytes -= u64::from(length);

@@ -1,12 +1,15 @@
 //! After a crash: opening what it left, and holding it against what was promised.
 
 use crate::support::{Contents, assert_same, dump, options};
-use crate::workload::{Run, Step, delete, put};
+use crate::workload::{Run, Step, delete, put, put_for};
 use larder_engine::disk::Disk;
 use larder_engine::disk::sim::{Fault, SimDisk, Survival, When};
-use larder_engine::log::header::{Footer, SegmentKind};
+use larder_engine::log::frame::{Frame, HEADER_BYTES as FRAME_HEADER_BYTES, Verify};
+use larder_engine::log::header::{Footer, HEADER_BYTES as SEGMENT_HEADER_BYTES, SegmentKind};
 use larder_engine::log::manifest::{MANIFEST_FILE, Manifest};
+use larder_engine::log::record::Kind;
 use larder_engine::{Durability, Error, restore_on};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +55,7 @@ impl Tally {
         let index = run.history.find_oldest(&found, crashed.history.floor, now_ms).unwrap();
         run.history.settle_on(index);
         check_feed(&run, context);
+        check_expired(&run, context);
         run
     }
 
@@ -132,7 +136,10 @@ fn after(turn: u64) -> Vec<Step> {
     const KEYS: [&str; 6] = ["a", "b", "c", "t", "x", "z"];
     let key = |number: u64| KEYS[usize::try_from((turn + number) % 6).unwrap()];
     let first = if turn.is_multiple_of(2) { Step::Tidy } else { Step::Compact };
-    vec![first, put("probe", 5), delete(key(0)), put(key(2), 700), Step::Tidy, delete(key(1)), Step::Sync]
+    let change = [put("probe", 5), delete(key(0)), put_for(key(2), 700, 300)];
+    let expire =
+        [Step::Expire, Step::Tidy, Step::Pass(turn % 3 * 150), delete(key(1)), Step::Expire, Step::Sync];
+    [first].into_iter().chain(change).chain(expire).collect()
 }
 
 #[track_caller]
@@ -158,6 +165,29 @@ fn check_feed(run: &Run, context: &str) {
     for (_, version) in run.history.written.keys().filter(|(_, version)| *version > manifest.feed_floor) {
         let is_there = ranges.iter().any(|range| range.contains(version));
         assert!(is_there, "{context}: {version} is above the feed floor {}", manifest.feed_floor);
+    }
+}
+
+/// Each life of an entry ends once, and by an expire record only when it was due.
+fn check_expired(run: &Run, context: &str) {
+    let manifest = Manifest::decode(&run.disk.read_file(MANIFEST_FILE).unwrap()).unwrap();
+    let mut ended = BTreeSet::new();
+    for sealed in &manifest.sealed {
+        let bytes = run.disk.read_file(&format!("{:010}.seg", sealed.segment)).unwrap();
+        let mut rest = &bytes[SEGMENT_HEADER_BYTES..usize::try_from(sealed.end).unwrap()];
+        while !rest.is_empty() {
+            let position = u32::try_from(usize::try_from(sealed.end).unwrap() - rest.len()).unwrap();
+            let frame = Frame::decode(rest, sealed.salt(), position, sealed.kind, Verify::Heads).unwrap();
+            for (_, record) in frame.records(sealed.salt(), Verify::Heads).map(Result::unwrap) {
+                let is_due = record.kind != Kind::Expire || record.deadline <= record.updated_at;
+                assert!(is_due, "{context}: {} expired early: {record:?}", record.key);
+                let life = (record.namespace.to_owned(), record.key.to_owned(), record.creation);
+                let is_first = record.kind == Kind::Put || ended.insert(life);
+                assert!(is_first, "{context}: {} ended twice: {record:?}", record.key);
+            }
+            let payload = usize::try_from(frame.header.payload_bytes).unwrap();
+            rest = &rest[FRAME_HEADER_BYTES + payload..];
+        }
     }
 }
 

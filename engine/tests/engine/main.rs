@@ -7,6 +7,7 @@ mod backup;
 mod compaction;
 mod crash;
 mod damage;
+mod expiry;
 mod failure;
 mod hints;
 mod meddling;

@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Write(Vec<Group>),
     /// Time passes.
     Pass(u64),
+    /// What is overdue is expired, and the time marked.
+    Expire,
     Sync,
     /// Close in order, open again.
     Reopen,
@@ -70,14 +72,22 @@ pub(crate) fn small() -> Vec<Step> {
         transaction(vec![Put("c", 40, None), Put("d", 1500, Some(500)), Delete("b"), Touch("c", 9000)]),
         Step::Pass(600),
         put("d", 20),
+        Step::Expire,
         Step::Sync,
         Step::Write(vec![vec![Put("a", 1562, None)], vec![Delete("c")], vec![Put("e", 1562, None)]]),
         put("b", 10),
         Step::Write(vec![vec![Put("big", 1953, None)], vec![Put("f", 5, None)]]),
         delete("big"),
         transaction(vec![Put("a", 2343, None), Put("g", 2343, Some(50)), Delete("e")]),
+        Step::Write(vec![
+            vec![Put("i", 20, Some(55))],
+            vec![Put("j", 30, Some(55))],
+            vec![Put("f", 5, Some(900))],
+        ]),
         Step::Compact,
         Step::Pass(60),
+        put("j", 40),
+        Step::Expire,
         put("g", 3),
         delete("f"),
         Step::Reopen,
@@ -102,6 +112,7 @@ pub(crate) fn compacting() -> Vec<Step> {
         put("x", 1600),
         transaction(vec![Delete("a"), Put("x", 1700, None)]),
         put_for("t", 900, 500),
+        put_for("u", 700, 500),
         put("x", 1500),
         Step::Tidy,
         put("y", 1900),
@@ -112,12 +123,16 @@ pub(crate) fn compacting() -> Vec<Step> {
         Step::Tidy,
         Step::Pass(600),
         put("t", 40),
+        Step::Expire,
         Step::Reopen,
+        put_for("u", 30, 200),
         delete("x"),
         put("a", 30),
         put("z", 1900),
         Step::Tidy,
         delete("a"),
+        Step::Pass(200),
+        Step::Expire,
         put("z", 1800),
         Step::Compact,
         Step::Write(vec![vec![Put("a", 1500, None)], vec![Delete("b")], vec![Put("z", 1700, None)]]),
@@ -142,6 +157,7 @@ pub(crate) fn backed_up() -> Vec<Step> {
         Step::Backup("second"),
         put("a", 10),
         Step::Pass(1000),
+        Step::Expire,
         put("c", 5),
         Step::Compact,
         put("d", 20),
@@ -161,6 +177,7 @@ pub(crate) fn churn(seed: u64, length: usize) -> Vec<Step> {
                 vec![Change::Put(key, size, None)],
                 vec![Change::Delete(chance.pick(&KEYS))],
             ]),
+            6 if chance.below(2) == 0 => Step::Expire,
             6 => Step::Pass(chance.below(700)),
             7 => Step::Tidy,
             8 if chance.below(2) == 0 => Step::Compact,
@@ -188,7 +205,8 @@ pub(crate) fn random(seed: u64, length: usize) -> Vec<Step> {
     };
     let mut step = || match chance.below(20) {
         0..=1 => Step::Pass(chance.below(1500)),
-        2..=3 => Step::Sync,
+        2 => Step::Expire,
+        3 => Step::Sync,
         4 => Step::Reopen,
         5 => Step::Compact,
         _ => {
@@ -335,6 +353,7 @@ impl Run {
                 self.clock.pass(*ms);
                 Ok(())
             }
+            Step::Expire => self.expire(),
             Step::Sync => self.sync(),
             Step::Reopen => {
                 self.close()?;
@@ -355,6 +374,16 @@ impl Run {
             }
             Step::Backup(name) => self.back_up(name),
         }
+    }
+
+    /// No state of the history: nobody sees a difference.
+    fn expire(&mut self) -> Result<()> {
+        let expired = self.store().expire_due();
+        self.history.assigned = self.history.assigned.max(self.store().stats().sequence);
+        expired?;
+        // A record that cannot be read does not say what it is of.
+        assert!(self.store().stats().overdue_entries == 0 || self.disk.is_crashed());
+        self.store().mark_time()
     }
 
     fn back_up(&mut self, name: &'static str) -> Result<()> {
