@@ -70,7 +70,8 @@ pub struct Stats {
     pub sync_micros_log2: [u64; SYNC_BUCKETS],
     /// Entries that have a deadline, those past it but not yet reclaimed included.
     pub timed_entries: u64,
-    /// Entries that are past their deadline and not yet reclaimed.
+    /// Entries that are past their deadline and not yet reclaimed, as far as the expirer has come across them: how far it is
+    /// behind.
     pub overdue_entries: u64,
     /// Entries that were expired since the store was opened, but for those that were written to before.
     pub expired: u64,

@@ -361,7 +361,7 @@ impl Store {
             syncs: sync_micros_log2.iter().sum(),
             sync_micros_log2,
             timed_entries: state.index.timers(),
-            overdue_entries: state.index.overdue(inner.clock.now_ms()).all(),
+            overdue_entries: state.index.overdue_so_far(),
             expired: inner.expirer.expired(),
             expiry_lag_micros_log2: inner.expirer.lags().counts(),
             failed: state.failed,

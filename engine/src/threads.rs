@@ -116,7 +116,8 @@ impl Signal {
 
     /// Waits until expiry is asked for, or for a while. Returns false when it is time to stop.
     fn wait_expiry(&self, time: Duration) -> bool {
-        let ready = |wanted: &mut Wanted| !wanted.expiry && !wanted.stop;
+        // With more to do at once, to sleep for no time would still be to wait for the processor.
+        let ready = |wanted: &mut Wanted| !wanted.expiry && !wanted.stop && !time.is_zero();
         let wanted = self.expiry.wait_timeout_while(self.lock(), time, ready);
         let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner).0;
         wanted.expiry = false;

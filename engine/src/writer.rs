@@ -141,9 +141,9 @@ impl<'s> Writer<'s> {
     ///
     /// # Errors
     /// [`Error::NoSpace`] or [`Error::Io`]; nothing was changed then.
-    pub(crate) fn expire<'n>(&mut self, due: impl Iterator<Item = Due<'n>>) -> Result<Vec<u64>> {
+    pub(crate) fn expire(&mut self, due: &[Due<'_>]) -> Result<Vec<u64>> {
         let mut deadlines = Vec::new();
-        for Due { at, sequence } in due {
+        for Due { at, sequence } in due.iter().copied() {
             let held = self.state.index.get(at).filter(|slot| slot.sequence == sequence);
             if let Some(slot) = held.filter(|slot| is_expired(slot.deadline, self.glance.now_ms)) {
                 self.plan_removal(at, Kind::Expire, &slot);

@@ -212,6 +212,11 @@ impl Index {
         self.timers.len() as u64
     }
 
+    /// How many entries are past their deadline, as far as the timers have been turned.
+    pub(crate) fn overdue_so_far(&self) -> u64 {
+        self.timers.overdue()
+    }
+
     /// How many entries of each namespace are past their deadline at `now_ms`.
     pub(crate) fn overdue(&self, now_ms: u64) -> Overdue<'_> {
         Overdue::at(&self.timers, now_ms)
@@ -245,15 +250,17 @@ impl Index {
         }
     }
 
-    /// Brings what changing these entries needs into the processor's caches, so that the change, under the exclusive lock,
-    /// does not wait for memory.
+    /// Brings what removing these entries needs into the processor's caches, so that it does not wait for memory under the
+    /// exclusive lock.
     pub(crate) fn touch<'a>(&self, addresses: impl Iterator<Item = Address<'a>> + Clone) {
         self.preload(addresses.clone());
-        let numbers = addresses.filter_map(|at| {
-            let namespace = self.namespace(at.tenant(), at.namespace())?;
-            namespace.entries.get(at.key())
+        let touched = addresses.map(|at| {
+            let tag = self.tagger.tag(at);
+            let is_buried = self.graves[tag.table()].find(tag.hash, |grave| grave.tag == tag).is_some();
+            let namespace = self.namespace(at.tenant(), at.namespace());
+            is_buried || namespace.is_some_and(|namespace| namespace.entries.contains_key(at.key()))
         });
-        std::hint::black_box(numbers.fold(0, |touched, number| touched ^ number));
+        std::hint::black_box(touched.filter(|touched| *touched).count());
     }
 
     pub(crate) fn namespace(&self, tenant: Tenant, namespace: &str) -> Option<&Namespace> {

@@ -112,6 +112,11 @@ impl Timers {
         self.wheel.due().map(|timer| self.wheel.payload(timer).node)
     }
 
+    /// How many entries are overdue, as far as the wheel has been turned.
+    pub(super) fn overdue(&self) -> u64 {
+        self.overdue.iter().sum()
+    }
+
     /// Leaves an entry that is due out of those that are to be expired.
     pub(super) fn set_aside(&mut self, timer: Timer) {
         if self.wheel.is_overdue(timer) {
@@ -135,11 +140,6 @@ impl<'t> Overdue<'t> {
             timers.wheel.late(now_ms).for_each(|owner| *late.entry(owner.namespace).or_default() += 1);
         }
         Overdue { timers, late }
-    }
-
-    /// How many in all.
-    pub(crate) fn all(&self) -> u64 {
-        self.timers.overdue.iter().chain(self.late.values()).sum()
     }
 
     /// How many of this namespace.
