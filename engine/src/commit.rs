@@ -82,13 +82,8 @@ pub(crate) struct SyncTurn<'p>(&'p Progress);
 
 impl Drop for SyncTurn<'_> {
     fn drop(&mut self) {
-        let due = {
-            let mut waiters = self.0.lock();
-            waiters.syncing = false;
-            waiters.take_due()
-        };
+        self.0.lock().syncing = false;
         self.0.changed.notify_all();
-        due.into_iter().for_each(Waker::wake);
     }
 }
 

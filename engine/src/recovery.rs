@@ -40,7 +40,7 @@ use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
 use crate::report::{OpenProgress, OpenReport};
 use crate::tail::absorb;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -229,19 +229,19 @@ impl<'d> Recovery<'d> {
     /// Deals with files of segments that are not part of the store: retired and unfinished ones are removed, others
     /// renamed.
     fn set_aside(&mut self, names: &[String]) -> Result<()> {
-        let is_sealed = |id: u32| self.manifest.sealed.iter().any(|sealed| sealed.segment == id);
-        let named = |id: u32| self.manifest.open.contains(&id) || is_sealed(id);
+        let sealed: HashSet<u32> = self.manifest.sealed.iter().map(|sealed| sealed.segment).collect();
+        let retired: HashSet<u32> = self.manifest.retired.iter().copied().collect();
         for name in names {
-            if hint::parse_file_name(name).is_some_and(|id| !is_sealed(id)) {
+            if hint::parse_file_name(name).is_some_and(|id| !sealed.contains(&id)) {
                 // Its segment is no more. Should it stay, no segment will ever have its number.
                 let _ = self.disk.remove(name);
             }
             let Some(id) = parse_file_name(name) else { continue };
-            if named(id) {
+            if sealed.contains(&id) || self.manifest.open.contains(&id) {
                 continue;
             }
             let failed = |error| Error::io(format!("set {name} aside"), error);
-            if self.manifest.retired.contains(&id) || self.was_never_used(id) {
+            if retired.contains(&id) || self.was_never_used(id) {
                 self.disk.remove(name).map_err(failed)?;
             } else {
                 self.disk.rename(name, &format!("{name}.orphan")).map_err(failed)?;

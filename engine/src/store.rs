@@ -295,7 +295,7 @@ impl Store {
     /// [`Error::Failed`], [`Error::Closed`].
     pub fn compact(&self) -> Result<CompactionReport> {
         let compacted = self.inner.compact_all();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         compacted
     }
 
@@ -306,7 +306,7 @@ impl Store {
     /// As [`Store::compact`].
     pub fn compact_as_needed(&self) -> Result<()> {
         let compacted = self.inner.compact_as_needed();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         compacted
     }
 
@@ -434,6 +434,12 @@ impl Inner {
         }
     }
 
+    /// What a turn of compaction leaves to be done without it: wakes who is due, and stops the store if it has to.
+    pub(crate) fn after_turn(&self) {
+        self.stop_if_in_doubt();
+        self.progress.wake();
+    }
+
     /// Has the log brought to `sequence` by the store's thread.
     pub(crate) fn request(&self, mark: Mark, sequence: u64) {
         self.signal.request(mark == Mark::Durable, sequence);
@@ -456,7 +462,14 @@ impl Inner {
             let first = self.state().tail.first_full(sequence);
             let Some(full) = first else { return Ok(()) };
             self.catalog.seal(&full.segment, &full.footer)?;
-            self.state_mut().tail.drop_first_full();
+            let mut state = self.state_mut();
+            state.tail.drop_first_full();
+            if full.footer.frames == 0 {
+                // It was dropped instead.
+                Arc::make_mut(&mut state.segments).remove(&full.segment.id);
+                continue;
+            }
+            drop(state);
             self.unhinted().push(full.segment.id);
             self.signal.wake_compaction();
         }
@@ -510,9 +523,13 @@ impl Inner {
                 return Ok(());
             }
         }
-        let turn = self.compactor.pause();
-        let ended = self.end_log();
-        drop(turn);
+        let ended = {
+            let _turn = self.compactor.pause();
+            let ended = self.end_log();
+            let _sealing = self.lock_sealing();
+            self.catalog.end();
+            ended
+        };
         self.progress.note_all();
         self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -521,7 +538,7 @@ impl Inner {
 
     fn end_log(&self) -> Result<()> {
         let sequence = self.last_sequence();
-        self.sync_until(sequence);
+        self.sync_quietly(sequence);
         if self.progress.failure().is_some() {
             return Err(self.failed_error());
         }

@@ -7,6 +7,7 @@
 mod copy;
 mod policy;
 mod survey;
+mod turn;
 
 use crate::error::{Error, Result};
 use crate::index::{Copied, Index, Tag};
@@ -18,11 +19,11 @@ use crate::log::segment::Segment;
 use crate::report::CompactionReport;
 use crate::store::Inner;
 use policy::{Aim, Figures};
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use survey::{Fate, Survey};
+use turn::{Turn, Turns};
 
 /// When the log is compacted, and how fast. See `docs/compaction.md`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,10 +55,8 @@ impl Compaction {
 /// What compaction keeps from job to job.
 #[derive(Debug, Default)]
 pub(crate) struct Compactor {
-    /// Held while a job runs.
-    turn: Mutex<()>,
-    /// How many wait for their turn: then the background hurries, and begins nothing new.
-    waiting: AtomicUsize,
+    /// One is held while a job runs. While somebody waits for his, the background hurries, and begins nothing new.
+    turns: Turns,
     notes: Mutex<Notes>,
 }
 
@@ -108,16 +107,9 @@ impl Compactor {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no job runs; none begins while the guard lives.
-    pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        turn
-    }
-
-    fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+    /// Waits until no job runs; none begins while the turn lasts.
+    pub(crate) fn pause(&self) -> Turn<'_> {
+        self.turns.take()
     }
 
     /// All jobs of this session together.
@@ -137,10 +129,10 @@ impl Inner {
     /// Compacts for as long as something is worth it, and nobody else wants a turn.
     pub(crate) fn compact_as_needed(&self) -> Result<()> {
         loop {
-            let _turn = self.compactor.pause();
-            let (candidates, aim) = (self.candidates()?, self.aim());
+            let _turn = self.take_turn()?;
+            let (candidates, aim) = (self.candidates(), self.aim());
             let chosen = policy::choose(&candidates, &aim);
-            if chosen.is_empty() || self.compactor.is_waited_for() {
+            if chosen.is_empty() || self.compactor.turns.is_waited_for() {
                 return Ok(());
             }
             // Far from the aim, space matters more than what else the disk has to do.
@@ -150,9 +142,25 @@ impl Inner {
         }
     }
 
-    /// Compacts everything that has anything dead in it.
+    /// Compacts everything that has anything dead in it. What dies meanwhile need not go with it: else this would not end
+    /// under a load of overwrites.
     pub(crate) fn compact_all(&self) -> Result<CompactionReport> {
-        let _turn = self.compactor.pause();
+        self.end_segment_in_use()?;
+        let mut report = CompactionReport::default();
+        // The first round takes all superseded records away. A tombstone may have been read before the last of those that
+        // it covered; in the second round it covers nothing.
+        for _ in 0..2 {
+            let end = self.catalog.manifest()?.next_segment;
+            while let Some(done) = self.compact_some_below(end)? {
+                report.add(&done);
+            }
+        }
+        Ok(report)
+    }
+
+    /// Seals all that was written so far, as far as the feed's retention allows any of it to be compacted.
+    fn end_segment_in_use(&self) -> Result<()> {
+        let _turn = self.take_turn()?;
         if self.feed_retention_bytes == 0 {
             match self.rotate_at_cut() {
                 // Then what is in the segment in use stays where it is.
@@ -161,16 +169,29 @@ impl Inner {
             }
         }
         self.settle()?;
-        self.seal_full()?;
-        let mut report = CompactionReport::default();
-        loop {
-            let Some(chosen) = policy::choose_all(&self.candidates()?, &self.aim()) else {
-                return Ok(report);
-            };
-            if chosen.is_empty() {
-                return Err(self.catalog.no_space());
-            }
-            report.add(&self.compact_segments(&chosen, 0)?);
+        self.seal_full()
+    }
+
+    /// A job for some of the segments below number `end` that have anything dead in them; `None` if there are none.
+    fn compact_some_below(&self, end: u32) -> Result<Option<CompactionReport>> {
+        let _turn = self.take_turn()?;
+        let mut candidates = self.candidates();
+        candidates.retain(|figures| figures.segment < end);
+        match policy::choose_all(&candidates, &self.aim()) {
+            None => Ok(None),
+            Some(chosen) if chosen.is_empty() => Err(self.catalog.no_space()),
+            Some(chosen) => self.compact_segments(&chosen, 0).map(Some),
+        }
+    }
+
+    /// Waits for one's turn to change which segments there are.
+    pub(crate) fn take_turn(&self) -> Result<Turn<'_>> {
+        let turn = self.compactor.pause();
+        let state = self.state();
+        match (state.closed, state.failed) {
+            (true, _) => Err(Error::Closed),
+            (false, true) => Err(self.failed_error()),
+            (false, false) => Ok(turn),
         }
     }
 
@@ -184,10 +205,7 @@ impl Inner {
     }
 
     /// Figures of the segments that may be compacted.
-    fn candidates(&self) -> Result<Vec<Figures>> {
-        if self.progress.failure().is_some() {
-            return Err(self.failed_error());
-        }
+    fn candidates(&self) -> Vec<Figures> {
         let sealed = self.catalog.sealed_segments();
         let shunned = self.compactor.notes().shunned.clone();
         let state = self.state();
@@ -203,12 +221,12 @@ impl Inner {
             }
         };
         let figures: Vec<Figures> = sealed.iter().map(figures).collect();
-        let is_sealed = |id: &u32| sealed.iter().any(|sealed| sealed.segment == *id);
-        let open = state.segments.iter().filter(|(id, _)| !is_sealed(id));
+        let sealed_ids: HashSet<u32> = sealed.iter().map(|sealed| sealed.segment).collect();
+        let open = state.segments.iter().filter(|(id, _)| !sealed_ids.contains(id));
         let open_bytes = open.map(|(_, segment)| u64::from(segment.written())).sum();
         let mut candidates = policy::older_than(self.feed_retention_bytes, open_bytes, &figures);
         candidates.retain(|figures| !shunned.contains(&figures.segment));
-        Ok(candidates)
+        candidates
     }
 
     /// Compacts some segments, but for those that turn out to be damaged.
@@ -272,9 +290,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes everything written so far durable.
+    /// Makes everything written so far durable. The caller has the turn.
     fn settle(&self) -> Result<()> {
-        self.sync_until(self.last_sequence());
+        self.sync_quietly(self.last_sequence());
         self.progress.failure().map_or(Ok(()), |_| Err(self.failed_error()))
     }
 
@@ -333,7 +351,10 @@ impl Inner {
             ids.iter().for_each(|id| state.index.drop_usage(*id));
         }
         let weak = |input: &Input| (Arc::downgrade(&input.segment), input.sealed.end);
-        self.compactor.notes().pinned.extend(inputs.iter().map(weak));
+        let mut notes = self.compactor.notes();
+        notes.pinned.retain(|(segment, _)| segment.strong_count() > 0);
+        notes.pinned.extend(inputs.iter().map(weak));
+        drop(notes);
         self.catalog.remove(&ids);
     }
 
@@ -397,7 +418,7 @@ impl Pace {
         }
         let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
         let ahead = Duration::from_millis(due_ms).saturating_sub(self.started.elapsed());
-        let ahead = if inner.compactor.is_waited_for() { Duration::ZERO } else { ahead };
+        let ahead = if inner.compactor.turns.is_waited_for() { Duration::ZERO } else { ahead };
         if inner.signal.is_stopping_within(ahead) { Err(Error::Closed) } else { Ok(()) }
     }
 }
