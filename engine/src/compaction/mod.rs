@@ -10,19 +10,17 @@ mod survey;
 mod turn;
 
 use crate::error::{Error, Result};
-use crate::index::{Copied, Index, Tag};
-use crate::log::frame::Verify;
+use crate::index::Copied;
 use crate::log::manifest::Sealed;
-use crate::log::record::Record;
-use crate::log::scan::scan;
 use crate::log::segment::Segment;
 use crate::report::CompactionReport;
 use crate::store::Inner;
+use copy::{Moved, Output};
 use policy::{Aim, Figures};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use survey::{Fate, Survey};
+use survey::{Dropped, Survey};
 use turn::{Turn, Turns};
 
 /// When the log is compacted, and how fast. See `docs/compaction.md`.
@@ -269,24 +267,25 @@ impl Inner {
     fn job(&self, inputs: &[Input], pace: &mut Pace, report: &mut CompactionReport) -> Result<(), Stop> {
         let survey = Survey::take(self, inputs, pace)?;
         let outputs = self.copy(inputs, &survey.kept, pace)?;
+        let numbers: Vec<u32> = outputs.iter().map(|output| output.sealed.segment).collect();
         if let Err(error) = self.swap(inputs, &outputs) {
-            self.catalog.abandon(&numbers(&outputs));
+            self.catalog.abandon(&numbers);
             return Err(error.into());
         }
-        self.point_at(&outputs)?;
-        self.forget(inputs, &survey)?;
+        self.point_at(&outputs);
+        self.forget(&survey.superseded);
+        self.forget(&survey.uncovering);
         // The notes of what is not acknowledged may still hold slots of the inputs.
         self.settle()?;
         self.let_go(inputs);
-        self.unhinted().extend(numbers(&outputs));
+        self.unhinted().extend(numbers);
 
-        let bytes = |segments: &[Input]| segments.iter().map(|segment| segment.sealed.end).sum::<u64>();
         report.segments_in += inputs.len();
-        report.bytes_in += bytes(inputs);
+        report.bytes_in += inputs.iter().map(|input| input.sealed.end).sum::<u64>();
         report.segments_out += outputs.len();
-        report.bytes_out += bytes(&outputs);
-        report.records_dropped += survey.count(Fate::Superseded);
-        report.tombstones_dropped += survey.count(Fate::Uncovering);
+        report.bytes_out += outputs.iter().map(|output| output.sealed.end).sum::<u64>();
+        report.records_dropped += survey.superseded.len() as u64;
+        report.tombstones_dropped += survey.uncovering.len() as u64;
         Ok(())
     }
 
@@ -297,10 +296,11 @@ impl Inner {
     }
 
     /// Steps 5 and 6.
-    fn swap(&self, inputs: &[Input], outputs: &[Input]) -> Result<()> {
+    fn swap(&self, inputs: &[Input], outputs: &[Output]) -> Result<()> {
         self.settle()?;
-        let sealed = |segments: &[Input]| segments.iter().map(|segment| segment.sealed).collect::<Vec<_>>();
-        self.catalog.swap(&sealed(inputs), &sealed(outputs))?;
+        let before: Vec<Sealed> = inputs.iter().map(|input| input.sealed).collect();
+        let after: Vec<Sealed> = outputs.iter().map(|output| output.sealed).collect();
+        self.catalog.swap(&before, &after)?;
         let mut state = self.state_mut();
         let table = Arc::make_mut(&mut state.segments);
         table.extend(outputs.iter().map(|output| (output.sealed.segment, Arc::clone(&output.segment))));
@@ -308,38 +308,29 @@ impl Inner {
     }
 
     /// Step 7, for what was copied.
-    fn point_at(&self, outputs: &[Input]) -> Result<()> {
+    fn point_at(&self, outputs: &[Output]) {
         for output in outputs {
-            self.walk(output, |index, entered| {
-                let Entered { tag, sequence, position, length } = *entered;
-                let copied = Copied { segment: output.sealed.segment, position, length };
-                index.relocate(tag, sequence, &copied);
-            })?;
+            let segment = output.sealed.segment;
+            for portion in output.moved.chunks(RECORDS_A_LOCK) {
+                let mut state = self.state_mut();
+                for Moved { tag, sequence, position, length } in portion.iter().copied() {
+                    state.index.relocate(tag, sequence, &Copied { segment, position, length });
+                }
+            }
         }
-        Ok(())
     }
 
     /// Step 7, for what was not copied. Tombstones go when everything that they covered has gone.
-    fn forget(&self, inputs: &[Input], survey: &Survey) -> Result<()> {
-        let mut uncovering = Vec::new();
-        for (input, fates) in inputs.iter().zip(&survey.fates) {
-            let mut fates = fates.iter();
-            self.walk(input, |index, entered| match fates.next() {
-                Some(Fate::Superseded) => index.forget(entered.tag, entered.sequence),
-                Some(Fate::Uncovering) => uncovering.push(*entered),
-                Some(Fate::Kept) | None => {}
-            })?;
-        }
-        for portion in uncovering.chunks(RECORDS_A_LOCK) {
+    fn forget(&self, dropped: &[Dropped]) {
+        for portion in dropped.chunks(RECORDS_A_LOCK) {
             let mut state = self.state_mut();
-            portion.iter().for_each(|entered| state.index.forget(entered.tag, entered.sequence));
+            portion.iter().for_each(|(tag, sequence)| state.index.forget(*tag, *sequence));
         }
-        Ok(())
     }
 
     /// Step 9.
     fn let_go(&self, inputs: &[Input]) {
-        let ids = numbers(inputs);
+        let ids: Vec<u32> = inputs.iter().map(|input| input.sealed.segment).collect();
         {
             let mut state = self.state_mut();
             // Frames that are acknowledged may still be in memory, and hold on to their segments.
@@ -357,51 +348,6 @@ impl Inner {
         drop(notes);
         self.catalog.remove(&ids);
     }
-
-    /// Goes through the records of a segment, in portions under the exclusive lock.
-    fn walk(&self, input: &Input, mut enter: impl FnMut(&mut Index, &Entered)) -> Result<()> {
-        let tagger = self.state().index.tagger();
-        let mut portion = Vec::with_capacity(RECORDS_A_LOCK);
-        let mut enter_all = |portion: &mut Vec<Entered>| {
-            let mut state = self.state_mut();
-            portion.drain(..).for_each(|entered| enter(&mut state.index, &entered));
-        };
-        input.records::<Error>(Verify::Heads, |position, record| {
-            let Some(at) = record.address() else { return Ok(()) };
-            let length = u32::try_from(record.encoded_len()).unwrap_or(u32::MAX);
-            portion.push(Entered { tag: tagger.tag(at), sequence: record.sequence, position, length });
-            if portion.len() == RECORDS_A_LOCK {
-                enter_all(&mut portion);
-            }
-            Ok(())
-        })?;
-        enter_all(&mut portion);
-        Ok(())
-    }
-}
-
-/// A record on its way into the index, or out of it.
-#[derive(Debug, Clone, Copy)]
-struct Entered {
-    tag: Tag,
-    sequence: u64,
-    position: u32,
-    length: u32,
-}
-
-impl Input {
-    /// Calls `look` with each record, verified so far, and its position.
-    fn records<E: From<Error>>(
-        &self,
-        verify: Verify,
-        look: impl FnMut(u32, &Record<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        scan(&*self.segment.file, &self.sealed, verify, look)
-    }
-}
-
-fn numbers(segments: &[Input]) -> Vec<u32> {
-    segments.iter().map(|segment| segment.sealed.segment).collect()
 }
 
 impl Pace {

@@ -41,7 +41,7 @@ pub(crate) struct Aim {
 }
 
 /// Most records that a job reads, unless a single segment has more: bounds its memory.
-const RECORDS_MAX: u64 = 4_000_000;
+const RECORDS_MAX: u64 = 2_000_000;
 /// Smallest dead share that is worth copying the rest for: one in so many.
 const WORTHWHILE: u64 = 16;
 
