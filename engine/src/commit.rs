@@ -380,7 +380,11 @@ impl Admission {
     /// Blocks until there is room.
     pub fn wait(self) {
         while !self.inner.is_admitting() {
-            self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
+            if self.inner.has_room() {
+                self.inner.compactor.throttle.wait();
+            } else {
+                self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
+            }
         }
     }
 }
@@ -397,7 +401,9 @@ impl Future for Admission {
         if self.inner.is_admitting() {
             return Poll::Ready(());
         }
-        self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
+        if !self.inner.has_room() {
+            self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
+        }
         Poll::Pending
     }
 }

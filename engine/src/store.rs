@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) pending_bytes_max: u64,
     max_index_bytes: u64,
     limits: Limits,
-    background: bool,
+    pub(crate) background: bool,
     report: OpenReport,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     /// Held while segments are sealed: the order matters. Taken before all other locks.
@@ -171,22 +171,24 @@ impl Store {
         let glance = Glance::at(inner.clock.now_ms());
         let mut writer = Writer::new(&mut state, inner.means(), glance);
         let result = work(&mut writer);
-        let (until, wrote) = (writer.glance.observed, writer.wrote);
+        let (until, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
         let values = Values::new(&state);
         inner.note_pending(&state);
         // Where there is no room, upkeep tries again in its own time.
         let wants_segment =
             state.tail.is_past_half() && !inner.catalog.is_prepared() && !inner.catalog.is_short();
         drop(state);
+        inner.compactor.throttle.spend(logged_bytes);
         inner.stop_if_in_doubt();
         if wants_segment && inner.background {
             inner.signal.wake_upkeep();
         }
-        Pending::new(inner, result, values, until, wrote)
+        Pending::new(inner, result, values, until, logged_bytes > 0)
     }
 
     /// Waits while the disk is so far behind that more writes would take too much memory, see
-    /// [`Options::pending_bytes_max`]. Ready at once as a rule.
+    /// [`Options::pending_bytes_max`], or compaction so far that they would take too much space, see
+    /// [`Compaction::space_amplification_max`]. Ready at once as a rule.
     pub fn admission(&self) -> Admission {
         Admission { inner: Arc::clone(&self.inner) }
     }
@@ -406,7 +408,12 @@ impl Inner {
 
     /// Whether there is room for more writes. Always so after a failure: they are refused in a better way.
     pub(crate) fn is_admitting(&self) -> bool {
-        self.pending_bytes() < self.pending_bytes_max || self.progress.failure().is_some()
+        (self.has_room() && self.compactor.throttle.admits()) || self.progress.failure().is_some()
+    }
+
+    /// Whether there is room in memory for more writes.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending_bytes() < self.pending_bytes_max
     }
 
     /// Does what it takes to bring the log to `sequence`, on this thread.

@@ -7,8 +7,10 @@
 mod copy;
 mod policy;
 mod survey;
+mod throttle;
 mod turn;
 
+use crate::commit::Mark;
 use crate::error::{Error, Result};
 use crate::index::Copied;
 use crate::log::manifest::Sealed;
@@ -21,6 +23,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use survey::{Dropped, Survey};
+use throttle::Throttle;
 use turn::{Turn, Turns};
 
 /// When the log is compacted, and how fast. See `docs/compaction.md`.
@@ -32,21 +35,31 @@ pub struct Compaction {
     /// How many times the bytes of what is of use the log may take before something is done about it: the segment in
     /// use and what the change feed retains are not counted. Default 1.4, at least 1.05.
     pub space_amplification: f64,
-    /// How many bytes a second are read and written in the background, as long as the log is not longer than twice what
-    /// is aimed at. Default 128 MiB; 0 for no limit.
+    /// How many times these bytes the log may take, counted in the same way, before writers are held to what compaction in
+    /// the background gives back. What a job is about to copy comes on top, at most a segment. Default 1.5, at least
+    /// [`space_amplification`](Compaction::space_amplification); infinite for never.
+    pub space_amplification_max: f64,
+    /// How many bytes a second are read and written in the background, as long as no writer waits for it. Default 128 MiB;
+    /// 0 for no limit.
     pub bytes_per_second: u64,
 }
 
 impl Default for Compaction {
     fn default() -> Compaction {
-        Compaction { background: true, space_amplification: 1.4, bytes_per_second: 128 << 20 }
+        Compaction {
+            background: true,
+            space_amplification: 1.4,
+            space_amplification_max: 1.5,
+            bytes_per_second: 128 << 20,
+        }
     }
 }
 
 impl Compaction {
     pub(crate) fn clamped(self) -> Compaction {
         let space_amplification = self.space_amplification.max(1.05);
-        Compaction { space_amplification, ..self }
+        let space_amplification_max = self.space_amplification_max.max(space_amplification);
+        Compaction { space_amplification, space_amplification_max, ..self }
     }
 }
 
@@ -55,6 +68,7 @@ impl Compaction {
 pub(crate) struct Compactor {
     /// One is held while a job runs. While somebody waits for his, the background hurries, and begins nothing new.
     turns: Turns,
+    pub(crate) throttle: Throttle,
     notes: Mutex<Notes>,
 }
 
@@ -126,6 +140,7 @@ impl Compactor {
 impl Inner {
     /// Compacts for as long as something is worth it, and nobody else wants a turn.
     pub(crate) fn compact_as_needed(&self) -> Result<()> {
+        let throttle = self.background.then(|| self.compactor.throttle.hold());
         loop {
             let _turn = self.take_turn()?;
             let (candidates, aim) = (self.candidates(), self.aim());
@@ -133,10 +148,11 @@ impl Inner {
             if chosen.is_empty() || self.compactor.turns.is_waited_for() {
                 return Ok(());
             }
-            // Far from the aim, space matters more than what else the disk has to do.
-            let hurry = policy::amplification(&candidates) > 2.0 * aim.space_amplification;
-            let bytes_per_second = if hurry { 0 } else { self.compaction.bytes_per_second };
-            self.compact_segments(&chosen, bytes_per_second)?;
+            if let Some(throttle) = &throttle {
+                let slack = policy::slack(&candidates, &chosen, self.compaction.space_amplification_max);
+                throttle.begin_job(slack, policy::freed_share(&chosen));
+            }
+            self.compact_segments(&chosen, self.compaction.bytes_per_second)?;
         }
     }
 
@@ -362,9 +378,15 @@ impl Pace {
         if self.bytes / STEP_BYTES == before {
             return Ok(());
         }
+        if inner.compactor.throttle.is_on() {
+            inner.compactor.throttle.earn(STEP_BYTES);
+            // A waker must not run here: the log's thread wakes who waits.
+            inner.request(Mark::Acknowledged, 0);
+        }
         let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
         let ahead = Duration::from_millis(due_ms).saturating_sub(self.started.elapsed());
-        let ahead = if inner.compactor.turns.is_waited_for() { Duration::ZERO } else { ahead };
+        let is_urgent = inner.compactor.turns.is_waited_for() || !inner.compactor.throttle.admits();
+        let ahead = if is_urgent { Duration::ZERO } else { ahead };
         if inner.signal.is_stopping_within(ahead) { Err(Error::Closed) } else { Ok(()) }
     }
 }
