@@ -474,9 +474,13 @@ impl Inner {
         }
     }
 
-    /// Recounts from the disk all that the index keeps account of. Everything is sealed.
+    /// Recounts from the disk all that the index keeps account of, if none of it is known to be damaged. Everything is
+    /// sealed.
     #[cfg(debug_assertions)]
     fn recount(&self) {
+        if self.compactor.has_found_damage() {
+            return;
+        }
         let state = self.state();
         let hints: Option<Vec<_>> = self
             .catalog

@@ -116,6 +116,12 @@ impl Compactor {
         self.notes().total.clone()
     }
 
+    /// Whether any segment turned out to be damaged.
+    #[cfg(debug_assertions)]
+    pub(crate) fn has_found_damage(&self) -> bool {
+        !self.notes().shunned.is_empty()
+    }
+
     /// Bytes of segments that are no longer part of the store, but still being read.
     pub(crate) fn pinned_bytes(&self) -> u64 {
         let mut notes = self.notes();
