@@ -127,6 +127,21 @@ fn make_up(disk: &SimDisk, name: &str, key: &[u8], other: &[u8]) {
     disk.write_file(name, &hint);
 }
 
+/// A made-up hint cannot bring in a name that no entry could have: whoever lists it may not be prepared for that.
+#[test]
+fn a_hint_with_an_impossible_name_is_not_taken() {
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    let store = open(&disk, Durable, &clock).unwrap();
+    store.put(at("one"), &Put::new(b"1")).unwrap().unwrap();
+    store.close().unwrap();
+    let name = hints(&disk).pop().unwrap();
+    make_up(&disk, &name, b"one", b"o\ne");
+    let store = open(&disk, Durable, &clock).unwrap();
+    assert_eq!(*store.get(at("one")).unwrap().unwrap().value, *b"1");
+    assert_eq!(dump(&store).unwrap().len(), 1);
+    store.close().unwrap();
+}
+
 /// Compaction leaves a segment alone whose records are not those that the index knows: a copy of them would count as dead,
 /// and be copied again, and again. Everything else is compacted.
 #[test]
