@@ -22,10 +22,10 @@ use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::state::Values;
 use crate::store::Inner;
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// What is waited for.

@@ -39,12 +39,11 @@ use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
 use crate::log::window::read_start;
 use crate::report::{OpenProgress, OpenReport};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread};
 use crate::tail::absorb;
 use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 /// What recovery found.
 #[derive(Debug)]

@@ -16,15 +16,15 @@ use crate::recovery;
 use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, SyncTimes};
 use crate::snapshot::Snapshots;
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
+use crate::sync::{
+    AtomicU64, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, parallelism,
+};
 use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
@@ -77,8 +77,7 @@ impl Store {
         recovery::look(&*disk, options.create)?;
         let lock = recovery::own(&*disk)?;
         // Without threads of its own a store is deterministic, opening included.
-        let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
-        let threads = if options.background { parallelism() } else { 1 };
+        let threads = if options.background { parallelism().min(OPEN_THREADS_MAX) } else { 1 };
         let recovered = recovery::recover(&disk, options.create, threads, options.on_progress.as_deref())?;
         let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
         let manifest = recovered.manifest;
@@ -482,9 +481,13 @@ impl Inner {
         }
     }
 
-    /// Recounts from the disk all that the index keeps account of. Everything is sealed.
+    /// Recounts from the disk all that the index keeps account of, if none of it is known to be damaged. Everything is
+    /// sealed.
     #[cfg(debug_assertions)]
     fn recount(&self) {
+        if self.compactor.has_found_damage() {
+            return;
+        }
         let state = self.state();
         let hints: Option<Vec<_>> = self
             .catalog

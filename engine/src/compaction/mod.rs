@@ -17,10 +17,11 @@ use crate::log::manifest::Sealed;
 use crate::log::segment::Segment;
 use crate::report::CompactionReport;
 use crate::store::Inner;
+use crate::sync::{Mutex, MutexGuard};
 use copy::{Moved, Output};
 use policy::{Aim, Figures};
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use survey::{Dropped, Survey};
 use throttle::Throttle;
@@ -127,6 +128,12 @@ impl Compactor {
     /// All jobs of this session together.
     pub(crate) fn total(&self) -> CompactionReport {
         self.notes().total.clone()
+    }
+
+    /// Whether any segment turned out to be damaged.
+    #[cfg(debug_assertions)]
+    pub(crate) fn has_found_damage(&self) -> bool {
+        !self.notes().shunned.is_empty()
     }
 
     /// Bytes of segments that are no longer part of the store, but still being read.

@@ -99,13 +99,14 @@ impl Survey {
                     count.into_mut().1 += 1;
                 }
                 Held::Gone(tombstone, older)
-                    if is_at(input, tombstone.segment, sequence, tombstone.sequence) =>
+                    if is_at(input, tombstone.segment, sequence, tombstone.sequence)
+                        && tombstone.length == kept.length =>
                 {
                     self.tombstones.push(Tombstone { tag, sequence, older, kept });
                 }
                 Held::Live(slot, _)
                     if is_at(input, slot.segment, sequence, slot.sequence)
-                        && slot.position == kept.position =>
+                        && (slot.position, slot.length) == (kept.position, kept.length) =>
                 {
                     self.kept.push(kept);
                 }

@@ -1,6 +1,7 @@
 //! Whose turn it is to compact, or to keep others from it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::PoisonError;
 
 /// One turn at a time, first come first served: a job that follows a job does not keep a backup waiting.
 #[derive(Debug, Default)]

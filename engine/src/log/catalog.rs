@@ -33,9 +33,9 @@ use crate::clock::CarriedClock;
 use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{Error, Result};
 use crate::shortage::Shortage;
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// A segment for removals takes this share of the reserve…
 const REMOVALS_SHARE: u64 = 8;

@@ -26,7 +26,7 @@ use super::format::{FEATURES, FORMAT_VERSION, Fields, VERSION_MAX, array_at};
 use super::manifest::Sealed;
 use super::record::{Kind, Record};
 use super::window::read_start;
-use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant};
+use crate::address::{Address, KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant};
 use crate::disk::{Disk, write_all_at};
 use std::{io, str};
 
@@ -132,13 +132,11 @@ impl Hint {
         while let Some((record, behind)) = HintRecord::split(rest) {
             (rest, records) = (behind, records + 1);
             let end = u64::from(record.position) + u64::from(record.length);
-            let is_text = str::from_utf8(record.namespace).is_ok() && str::from_utf8(record.key).is_ok();
             let is_possible = record.sequence.max(record.creation) <= VERSION_MAX
                 && record.sequence <= sealed.highest_sequence
                 && end <= sealed.end
-                && (1..=NAMESPACE_BYTES_MAX).contains(&record.namespace.len())
-                && (1..=KEY_BYTES_MAX).contains(&record.key.len());
-            if !is_text || !is_possible {
+                && record.address().is_some();
+            if !is_possible {
                 return false;
             }
         }
@@ -180,6 +178,12 @@ fn encode_header(sealed: &Sealed, body: &[u8]) -> [u8; HEADER_BYTES] {
 }
 
 impl<'a> HintRecord<'a> {
+    /// Nothing if the names are none that an entry can have.
+    fn address(&self) -> Option<Address<'a>> {
+        let (namespace, key) = (str::from_utf8(self.namespace).ok()?, str::from_utf8(self.key).ok()?);
+        Address::new(self.tenant, namespace, key).ok()
+    }
+
     /// Cuts the first record off.
     fn split(bytes: &'a [u8]) -> Option<(HintRecord<'a>, &'a [u8])> {
         let header: &[u8; RECORD_BYTES] = array_at(bytes, 0)?;

@@ -4,9 +4,9 @@ use super::format::Salt;
 use super::record::{Record, RecordError};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
+use crate::sync::{AtomicU32, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The segments that exist, by number. Readers hold on to one table while they work; a change makes a new table.
 pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
