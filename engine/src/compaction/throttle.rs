@@ -6,8 +6,8 @@
 //! copies adds most of what will come free by that, and what is written is taken off. Who finds it empty waits for the next
 //! stretch, which is short, and never for longer than the jobs last, however they end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
+use std::sync::PoisonError;
 
 /// The share of what comes free that writers get. The rest shortens the log.
 const WRITERS_SHARE: f64 = 0.75;
