@@ -41,7 +41,7 @@ fn options(durability: Durability) -> Options {
         .durability(durability)
         .segment_bytes(4096)
         .feed_retention_bytes(0)
-        .compaction(Compaction { space_amplification: 1.05, bytes_per_second: 0, background: true })
+        .compaction(Compaction { space_amplification: 1.05, bytes_per_second: 0, ..Compaction::default() })
         .background(false)
         .clock(Arc::new(StoppedClock))
 }
