@@ -10,10 +10,10 @@
 //! of the mark, until somebody says that it is right.
 
 use crate::error::{Error, Result};
+use crate::sync::{AtomicBool, Ordering};
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A deadline that never passes.

@@ -25,10 +25,10 @@ use crate::index::DueEntry;
 use crate::report::Times;
 use crate::state::{Found, Glance, State, Values};
 use crate::store::Inner;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::wheel::Progress;
 use crate::writer::Writer;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Entries that are ended while the state is locked once.
@@ -126,7 +126,7 @@ impl Inner {
         let mut expired = 0;
         while let Round::More(count) = self.expire_portion()? {
             expired += count as u64;
-            self.wait_for_admission();
+            self.wait_for_room();
         }
         if expired > 0 {
             self.drive(Mark::Acknowledged, self.last_sequence());
@@ -174,7 +174,6 @@ impl Inner {
     }
 
     fn read_names(&self, due: &[(DueEntry, Found)], values: &Values) -> Names {
-        values.preload(due.iter().map(|(_, found)| found));
         let (mut names, mut unreadable, mut scratch) = (Names::default(), Vec::new(), Vec::new());
         for (entry, found) in due {
             match values.address(found, &mut scratch) {
@@ -200,8 +199,8 @@ impl Inner {
         let now_ms = self.clock.now_ms();
         let mut writer = Writer::new(&mut state, self.means(), Glance::at(now_ms));
         let ended = writer.expire(due);
-        let sequence = state.next_sequence - 1;
-        self.after_write(state);
+        let (sequence, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
+        self.after_write(state, logged_bytes);
         let ended = ended?;
         for deadline in &ended {
             self.expirer.lags.record(Duration::from_millis(now_ms.saturating_sub(*deadline)));

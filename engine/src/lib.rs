@@ -66,6 +66,7 @@ mod shortage;
 mod snapshot;
 mod state;
 mod store;
+mod sync;
 mod tail;
 mod threads;
 mod view;

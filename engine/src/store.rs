@@ -18,15 +18,15 @@ use crate::recovery;
 use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, Times};
 use crate::snapshot::Snapshots;
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
+use crate::sync::{
+    AtomicU64, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, parallelism,
+};
 use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
@@ -81,8 +81,7 @@ impl Store {
         recovery::look(&*disk, options.create)?;
         let lock = recovery::own(&*disk)?;
         // Without threads of its own a store is deterministic, opening included.
-        let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
-        let threads = if options.background { parallelism() } else { 1 };
+        let threads = if options.background { parallelism().min(OPEN_THREADS_MAX) } else { 1 };
         let start = Start {
             source: Arc::clone(&options.clock),
             jump_max: options.max_clock_jump,
@@ -183,16 +182,17 @@ impl Store {
         let glance = inner.glance(&state);
         let mut writer = Writer::new(&mut state, inner.means(), glance);
         let result = work(&mut writer);
-        let (until, wrote) = (writer.glance.observed, writer.wrote);
+        let (until, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
         let values = Values::new(&state);
-        inner.after_write(state);
-        Pending::new(inner, result, values, until, wrote)
+        inner.after_write(state, logged_bytes);
+        Pending::new(inner, result, values, until, logged_bytes > 0)
     }
 
     /// Waits while the disk is so far behind that more writes would take too much memory, see
-    /// [`Options::pending_bytes_max`]. Ready at once as a rule.
+    /// [`Options::pending_bytes_max`], or compaction so far that they would take too much space, see
+    /// [`Compaction::space_amplification_max`]. Ready at once as a rule.
     pub fn admission(&self) -> Admission {
-        Admission { inner: Arc::clone(&self.inner) }
+        Admission::new(&self.inner)
     }
 
     /// The live entry at an address.
@@ -299,7 +299,7 @@ impl Store {
     /// [`Error::Failed`], [`Error::Closed`].
     pub fn compact(&self) -> Result<CompactionReport> {
         let compacted = self.inner.compact_all();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         compacted
     }
 
@@ -310,7 +310,7 @@ impl Store {
     /// As [`Store::compact`].
     pub fn compact_as_needed(&self) -> Result<()> {
         let compacted = self.inner.compact_as_needed();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         compacted
     }
 
@@ -454,13 +454,14 @@ impl Inner {
     }
 
     /// What is to be done once the state was written to.
-    pub(crate) fn after_write(&self, state: RwLockWriteGuard<'_, State>) {
+    pub(crate) fn after_write(&self, state: RwLockWriteGuard<'_, State>, logged_bytes: u64) {
         self.note_pending(&state);
         // Where there is no room, upkeep tries again in its own time.
         let wants_segment =
             state.tail.is_past_half() && !self.catalog.is_prepared() && !self.catalog.is_short();
         let wakes_expirer = state.index.expiry_at_ms().is_some_and(|at| self.expirer.sleeps_through(at));
         drop(state);
+        self.compactor.throttle.spend(logged_bytes);
         self.stop_if_in_doubt();
         if wants_segment && self.background {
             self.signal.wake_upkeep();
@@ -471,14 +472,14 @@ impl Inner {
         }
     }
 
-    /// Whether there is room for more writes. Always so after a failure: they are refused in a better way.
-    pub(crate) fn is_admitting(&self) -> bool {
+    /// Whether there is room in memory for more writes. Always so after a failure: they are refused in a better way.
+    pub(crate) fn has_room(&self) -> bool {
         self.pending_bytes() < self.pending_bytes_max || self.progress.failure().is_some()
     }
 
     /// Blocks until there is.
-    pub(crate) fn wait_for_admission(&self) {
-        while !self.is_admitting() {
+    pub(crate) fn wait_for_room(&self) {
+        while !self.has_room() {
             self.drive(Mark::Acknowledged, self.last_sequence());
         }
     }
@@ -508,6 +509,12 @@ impl Inner {
         }
     }
 
+    /// What a turn of compaction leaves to be done without it: wakes who is due, and stops the store if it has to.
+    pub(crate) fn after_turn(&self) {
+        self.stop_if_in_doubt();
+        self.progress.wake();
+    }
+
     /// Has the log brought to `sequence` by the store's thread.
     pub(crate) fn request(&self, mark: Mark, sequence: u64) {
         self.signal.request(mark == Mark::Durable, sequence);
@@ -530,15 +537,26 @@ impl Inner {
             let first = self.state().tail.first_full(sequence);
             let Some(full) = first else { return Ok(()) };
             self.catalog.seal(&full.segment, &full.footer)?;
-            self.state_mut().tail.drop_first_full();
+            let mut state = self.state_mut();
+            state.tail.drop_first_full();
+            if full.footer.frames == 0 {
+                // It was dropped instead.
+                Arc::make_mut(&mut state.segments).remove(&full.segment.id);
+                continue;
+            }
+            drop(state);
             self.unhinted().push(full.segment.id);
             self.signal.wake_compaction();
         }
     }
 
-    /// Recounts from the disk all that the index keeps account of. Everything is sealed.
+    /// Recounts from the disk all that the index keeps account of, if none of it is known to be damaged. Everything is
+    /// sealed.
     #[cfg(debug_assertions)]
     fn recount(&self) {
+        if self.compactor.has_found_damage() {
+            return;
+        }
         let state = self.state();
         let hints: Option<Vec<_>> = self
             .catalog
@@ -586,9 +604,13 @@ impl Inner {
             }
         }
         self.time_mark.end();
-        let turn = self.compactor.pause();
-        let ended = self.end_log();
-        drop(turn);
+        let ended = {
+            let _turn = self.compactor.pause();
+            let ended = self.end_log();
+            let _sealing = self.lock_sealing();
+            self.catalog.end();
+            ended
+        };
         self.progress.note_all();
         self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -597,7 +619,7 @@ impl Inner {
 
     fn end_log(&self) -> Result<()> {
         let sequence = self.last_sequence();
-        self.sync_until(sequence);
+        self.sync_quietly(sequence);
         if self.progress.failure().is_some() {
             return Err(self.failed_error());
         }

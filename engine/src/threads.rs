@@ -6,9 +6,10 @@ use crate::error::Result;
 use crate::expiry::Round;
 use crate::options::Durability;
 use crate::store::Inner;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the threads are asked for.
@@ -29,6 +30,8 @@ struct Wanted {
     /// …and to stable storage up to this one, whatever the level.
     durable_sequence: u64,
     flush: bool,
+    /// Have all who are due woken at this time.
+    wake_at: Option<Instant>,
     upkeep: bool,
     compaction: bool,
     expiry: bool,
@@ -52,6 +55,16 @@ impl Signal {
         }
     }
 
+    /// Asks the log's thread to look within `time` who is to be woken.
+    pub(crate) fn wake_within(&self, time: Duration) {
+        let at = Instant::now() + time;
+        let mut wanted = self.lock();
+        if wanted.wake_at.is_none_or(|earlier| at < earlier) {
+            wanted.wake_at = Some(at);
+            self.log.notify_one();
+        }
+    }
+
     /// Asks for upkeep before its time.
     pub(crate) fn wake_upkeep(&self) {
         let mut wanted = self.lock();
@@ -64,13 +77,23 @@ impl Signal {
     fn next_request(&self) -> Option<(u64, u64)> {
         let mut wanted = self.lock();
         loop {
-            if std::mem::take(&mut wanted.flush) {
+            let is_time = wanted.wake_at.is_some_and(|at| at <= Instant::now());
+            if is_time {
+                wanted.wake_at = None;
+            }
+            if std::mem::take(&mut wanted.flush) || is_time {
                 return Some((wanted.sequence, wanted.durable_sequence));
             }
             if wanted.stop {
                 return None;
             }
-            wanted = self.log.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+            wanted = match wanted.wake_at {
+                None => self.log.wait(wanted).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    self.log.wait_timeout(wanted, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
@@ -243,7 +266,7 @@ fn run_compaction(inner: &Inner) {
     while inner.signal.wait_compaction(interval) {
         // A full disk passes. Nothing was changed, and what is damaged is not tried again.
         let compacted = inner.compact_as_needed();
-        inner.stop_if_in_doubt();
+        inner.after_turn();
         interval = match compacted {
             Ok(()) => COMPACTION_INTERVAL,
             Err(_) => COMPACTION_INTERVAL_MAX.min(interval * 2),
@@ -260,7 +283,7 @@ const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 fn run_expiry(inner: &Inner) {
     let mut time = Duration::ZERO;
     while inner.signal.wait_expiry(time) {
-        inner.wait_for_admission();
+        inner.wait_for_room();
         time = match inner.expire_portion() {
             Ok(Round::More(_)) => Duration::ZERO,
             Ok(Round::Idle(next)) => {
@@ -281,7 +304,8 @@ fn run_clock(inner: &Inner) {
 }
 
 fn upkeep(inner: &Inner) -> Result<()> {
-    inner.state_mut().snapshots.end_old();
+    let remains = inner.state_mut().snapshots.end_old();
+    drop(remains);
     // Each whatever becomes of the others: a full disk is no reason not to sync.
     if inner.progress.durability() == Durability::Buffered {
         inner.sync_until(inner.progress.written());

@@ -385,12 +385,13 @@ impl Index {
             if node.sequence() == sequence {
                 debug_assert_eq!(node.length(), length, "a copy is as long as the record");
                 let before = node.segment();
+                let length = u64::from(node.length());
                 node.set_place(segment, position);
-                self.usage_mut(before).live_bytes -= u64::from(length);
-                self.usage_mut(segment).live_bytes += u64::from(length);
+                self.usage_mut(before).live_bytes -= length;
+                self.usage_mut(segment).live_bytes += length;
             }
         } else if let Some(grave) = self.graves[tag.table()].find_mut(tag.hash, |grave| grave.tag == tag) {
-            let before = grave.tombstone.segment;
+            let Tombstone { segment: before, length, .. } = grave.tombstone;
             if grave.tombstone.sequence == sequence {
                 grave.tombstone.segment = segment;
                 if grave.older > 0 {

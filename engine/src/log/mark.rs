@@ -16,8 +16,9 @@
 
 use super::format::{Fields, StoreId, array_at};
 use crate::disk::{Disk, DiskFile, read_exact_at, write_all_at};
+use crate::sync::{Mutex, MutexGuard};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Name of the file.
 pub(crate) const MARK_FILE: &str = "CLOCK";

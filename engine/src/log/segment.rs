@@ -5,9 +5,9 @@ use super::record::{HEADER_BYTES, Record, RecordError};
 use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
+use crate::sync::{AtomicU32, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The segments that exist, by number. Readers hold on to one table while they work; a change makes a new table.
 pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
@@ -18,6 +18,9 @@ const TOUCHED_LINES: usize = 5;
 /// Longest head of a record: its header, and its address.
 #[expect(clippy::cast_possible_truncation, reason = "some kilobyte")]
 const HEAD_BYTES_MAX: u32 = (HEADER_BYTES + NAMESPACE_BYTES_MAX + KEY_BYTES_MAX) as u32;
+
+/// Most heads are no longer than this.
+const HEAD_BYTES_USUAL: u32 = 128;
 
 /// One segment.
 #[derive(Debug)]
@@ -77,7 +80,28 @@ impl Segment {
         length: u32,
         scratch: &'s mut Vec<u8>,
     ) -> Result<Record<'s>> {
-        let bytes = self.bytes(position, length, scratch)?;
+        debug_assert!(position + length <= self.written());
+        let bytes = match &self.map {
+            Some(map) => map
+                .get(position as usize, length as usize)
+                .ok_or_else(|| self.damaged(position, RecordError::CutOff))?,
+            None => self.read(position, length, scratch)?,
+        };
+        self.verified(position, bytes)
+    }
+
+    /// As [`Segment::record`], always read into `scratch`: an error of the medium is an error then, where reading through a
+    /// mapping would end the process.
+    pub(crate) fn read_record<'s>(
+        &self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Record<'s>> {
+        self.verified(position, self.read(position, length, scratch)?)
+    }
+
+    fn verified<'b>(&self, position: u32, bytes: &'b [u8]) -> Result<Record<'b>> {
         match Record::decode(bytes, self.salt, position) {
             Ok(record) if record.encoded_len() == bytes.len() => Ok(record),
             Ok(_) => Err(self.damaged(position, RecordError::Head)),
@@ -85,15 +109,18 @@ impl Segment {
         }
     }
 
-    /// The record at `position`, `length` bytes long, without its body: only its head is read and verified.
-    pub(crate) fn head<'s>(
-        &'s self,
+    /// As [`Segment::read_record`], of the record's head alone: it is given without a body.
+    pub(crate) fn read_head<'s>(
+        &self,
         position: u32,
         length: u32,
         scratch: &'s mut Vec<u8>,
     ) -> Result<Record<'s>> {
-        let bytes = self.bytes(position, length.min(HEAD_BYTES_MAX), scratch)?;
-        Record::decode_cut_off(bytes, self.salt, position).map_err(|error| self.damaged(position, error))
+        let head = self.read(position, length.min(HEAD_BYTES_USUAL), &mut *scratch)?;
+        if Record::decode_cut_off(head, self.salt, position) == Err(RecordError::CutOff) {
+            self.read(position, length.min(HEAD_BYTES_MAX), &mut *scratch)?;
+        }
+        Record::decode_cut_off(scratch, self.salt, position).map_err(|error| self.damaged(position, error))
     }
 
     /// Loads the first cache lines of a record, if they are mapped. The result says nothing.
@@ -104,14 +131,9 @@ impl Segment {
         lines.take(TOUCHED_LINES).fold(0, |touched, byte| touched ^ byte)
     }
 
-    fn bytes<'s>(&'s self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
-        debug_assert!(position + length <= self.written());
-        let (start, length) = (position as usize, length as usize);
-        if let Some(map) = &self.map {
-            return map.get(start, length).ok_or_else(|| self.damaged(position, RecordError::CutOff));
-        }
+    fn read<'s>(&self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
         scratch.clear();
-        scratch.resize(length, 0);
+        scratch.resize(length as usize, 0);
         read_exact_at(&*self.file, scratch, position.into())
             .map_err(|error| Error::io(format!("read {} at byte {position}", file_name(self.id)), error))?;
         Ok(scratch)

@@ -2,11 +2,14 @@
 
 use super::slab::{NUMBERS_END, Slab};
 
-/// Slots of a level: as many as a word has bits.
-pub(super) const SLOTS: u32 = u64::BITS;
+/// Slots of a level.
+pub(super) const SLOTS: u32 = 256;
 
 /// Levels of the wheel.
-pub(super) const LEVELS: u32 = 8;
+pub(super) const LEVELS: u32 = 6;
+
+/// Words of a map with a bit for each slot of each level.
+const WORDS: usize = (LEVELS * SLOTS / u64::BITS) as usize;
 
 /// The list of timers that are to be put into finer slots.
 pub(super) const CASCADING: u32 = LEVELS * SLOTS;
@@ -39,18 +42,18 @@ struct Ends {
     last: u32,
 }
 
-/// The ends of each list, and a map of the slots that have a node.
+/// The ends of each list, and a map of the slots that have a node: lowest level first, lowest slot first.
 ///
 /// The nodes at the ends of a list link back to the list. So unlinking needs to know nothing but the node, wherever it
 /// has moved since, and clears the slot's bit when it leaves it empty: bits never lie.
 #[derive(Debug)]
 pub(super) struct Lists {
     ends: [Ends; LISTS as usize],
-    occupied: [u64; LEVELS as usize],
+    occupied: [u64; WORDS],
 }
 
 impl Lists {
-    pub(super) const EMPTY: Lists = Lists { ends: empty_lists(), occupied: [0; LEVELS as usize] };
+    pub(super) const EMPTY: Lists = Lists { ends: empty_lists(), occupied: [0; WORDS] };
 
     pub(super) fn first(&self, list: u32) -> Option<u32> {
         let first = self.ends[list as usize].first;
@@ -69,15 +72,14 @@ impl Lists {
 
     /// The first occupied slot of the lowest level that has one: level and slot.
     pub(super) fn first_slot(&self) -> Option<(u32, u32)> {
-        let levels = (0..).zip(&self.occupied);
-        levels.map(|(level, slots)| (level, slots.trailing_zeros())).find(|(_, slot)| *slot < SLOTS)
+        self.slots().next()
     }
 
     /// The occupied slots of all levels, lowest first: level and slot.
     pub(super) fn slots(&self) -> impl Iterator<Item = (u32, u32)> {
-        (0..).zip(&self.occupied).flat_map(|(level, slots)| {
-            let slots = std::iter::successors(nonzero(*slots), |slots| nonzero(slots & (slots - 1)));
-            slots.map(move |slots| (level, slots.trailing_zeros()))
+        (0..).step_by(u64::BITS as usize).zip(&self.occupied).flat_map(|(base, word): (u32, &u64)| {
+            let bits = std::iter::successors(nonzero(*word), |bits| nonzero(bits & (bits - 1)));
+            bits.map(move |bits| base + bits.trailing_zeros()).map(|list| (list / SLOTS, list % SLOTS))
         })
     }
 
@@ -118,9 +120,9 @@ impl Lists {
             return;
         };
         self.ends[list as usize].first = next;
-        if let Some(slots) = self.occupied.get_mut((list / SLOTS) as usize) {
-            let slot = 1 << (list % SLOTS);
-            *slots = if next < NUMBERS_END { *slots | slot } else { *slots & !slot };
+        if let Some(word) = self.occupied.get_mut((list / u64::BITS) as usize) {
+            let bit = 1 << (list % u64::BITS);
+            *word = if next < NUMBERS_END { *word | bit } else { *word & !bit };
         }
     }
 
@@ -133,8 +135,8 @@ impl Lists {
     }
 }
 
-fn nonzero(slots: u64) -> Option<u64> {
-    (slots != 0).then_some(slots)
+fn nonzero(bits: u64) -> Option<u64> {
+    (bits != 0).then_some(bits)
 }
 
 const fn empty_lists() -> [Ends; LISTS as usize] {
@@ -151,7 +153,7 @@ const fn empty_lists() -> [Ends; LISTS as usize] {
 impl Lists {
     /// Whether a list has a node, by its bit if it is a slot's.
     pub(super) fn is_occupied(&self, list: u32) -> bool {
-        let slots = self.occupied.get((list / SLOTS) as usize);
-        slots.map_or(self.first(list).is_some(), |slots| slots >> (list % SLOTS) & 1 == 1)
+        let word = self.occupied.get((list / u64::BITS) as usize);
+        word.map_or(self.first(list).is_some(), |word| word >> (list % u64::BITS) & 1 == 1)
     }
 }

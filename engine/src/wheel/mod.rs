@@ -1,9 +1,9 @@
 //! A hierarchical timing wheel: many millions of timers, with constant costs and without a clock.
 //!
 //! The structure is that of G. Varghese and T. Lauck, *Hashed and Hierarchical Timing Wheels* (SOSP 1987, scheme 7):
-//! a clock with several hands. Eight levels have 64 slots each; a slot of level `n` spans 64ⁿ milliseconds, so that
+//! a clock with several hands. Six levels have 256 slots each; a slot of level `n` spans 256ⁿ milliseconds, so that
 //! together they span 2⁴⁸, some 8,900 years. A timer waits in a coarse slot, and when time gets there it is put into a
-//! finer one (it *cascades*), at most seven times, until its very millisecond has come. The timer wheel that Linux has
+//! finer one (it *cascades*), at most five times, until its very millisecond has come. The timer wheel that Linux has
 //! had since 4.8 never cascades, and in return fires a timer late by up to an eighth of its time; here deadlines are
 //! exact.
 //!
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! # Why nothing is lost, early or late
-//! The wheel has a position, the time that it has been turned to. Written to the base of 64, a deadline and the position
+//! The wheel has a position, the time that it has been turned to. Written to the base of 256, a deadline and the position
 //! have their first digits in common and then differ; *the timer belongs to the level of the first digit that differs, and
 //! there to the slot of the deadline's digit*. From this one rule follows the rest, as long as the position
 //! enters an occupied slot only at its first millisecond and only to empty it:
@@ -243,8 +243,8 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// When the next advance has something to do, in milliseconds: never later than the earliest deadline of those that
-    /// are not due yet, and exactly that if it is in the 64 milliseconds that the wheel is in. Before, it may be a time at
-    /// which timers cascade. Whoever sleeps until then wakes at most seven times for nothing for any timer. `None` if
+    /// are not due yet, and exactly that if it is in the 256 milliseconds that the wheel is in. Before, it may be a time at
+    /// which timers cascade. Whoever sleeps until then wakes at most five times for nothing for any timer. `None` if
     /// there is no such timer.
     pub fn wake_at_ms(&self) -> Option<u64> {
         if self.lists.first(CASCADING).is_some() {
