@@ -21,6 +21,8 @@ struct Object {
     commands: u64,
     errors: u64,
     entries: u64,
+    timed_entries: u64,
+    overdue_entries: u64,
     index_bytes: u64,
     tombstones: u64,
     tombstone_bytes: u64,
@@ -43,6 +45,9 @@ struct Object {
     syncs: u64,
     /// Syncs that took less than 2^i microseconds, and at least half of that, by i.
     sync_micros_log2: Vec<u64>,
+    expired: u64,
+    /// From the deadline to the record in the log, in the same way.
+    expiry_lag_micros_log2: Vec<u64>,
     failed: bool,
     short_of_space: bool,
 }
@@ -65,6 +70,10 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         durable_sequence,
         syncs,
         sync_micros_log2,
+        timed_entries,
+        overdue_entries,
+        expired,
+        expiry_lag_micros_log2,
         failed,
         short_of_space,
     } = shared.store.stats();
@@ -83,6 +92,8 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         commands: count(&counters.commands),
         errors: count(&counters.errors),
         entries,
+        timed_entries,
+        overdue_entries,
         index_bytes,
         tombstones,
         tombstone_bytes,
@@ -104,6 +115,8 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         durable_version: durable_sequence,
         syncs,
         sync_micros_log2: sync_micros_log2.to_vec(),
+        expired,
+        expiry_lag_micros_log2: expiry_lag_micros_log2.to_vec(),
         failed,
         short_of_space,
     };

@@ -66,6 +66,18 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_FEED_RETENTION", hide_env_values = true, value_name = "BYTES")]
     pub(super) feed_retention: Option<u64>,
 
+    /// How far the machine's clock may be ahead of the last time that the store knows of when the server starts; as 12h,
+    /// 366d [default: 366d]
+    #[arg(long, env = "LARDER_MAX_CLOCK_JUMP", hide_env_values = true, value_name = "TIME")]
+    pub(super) max_clock_jump: Option<Interval>,
+
+    /// Start though the machine's clock is further ahead than that. For one start, when the clock is right: everything
+    /// whose deadline has passed by it expires, and the store's time never goes back behind it [default: false]
+    #[arg(long, env = "LARDER_ACCEPT_CLOCK", hide_env_values = true, value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new())]
+    pub(super) accept_clock: Option<bool>,
+
     /// Most connections at a time; more are turned away [default: 10000]
     #[arg(long, env = "LARDER_MAX_CONNECTIONS", hide_env_values = true, value_name = "NUMBER")]
     pub(super) max_connections: Option<u32>,
@@ -106,6 +118,8 @@ impl Settings {
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
             reserve_bytes: self.reserve_bytes.or(other.reserve_bytes),
             feed_retention: self.feed_retention.or(other.feed_retention),
+            max_clock_jump: self.max_clock_jump.or(other.max_clock_jump),
+            accept_clock: self.accept_clock.or(other.accept_clock),
             max_connections: self.max_connections.or(other.max_connections),
             shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),
             threads: self.threads.or(other.threads),

@@ -30,6 +30,8 @@ pub(super) struct Config {
     pub(super) segment_bytes: u64,
     pub(super) reserve_bytes: u64,
     pub(super) feed_retention_bytes: u64,
+    pub(super) max_clock_jump: Duration,
+    pub(super) accept_clock: bool,
     pub(super) connections_max: u32,
     pub(super) shutdown_timeout: Duration,
     /// As many as there are processors, if `None`.
@@ -83,6 +85,8 @@ impl Config {
             segment_bytes,
             reserve_bytes,
             feed_retention_bytes: settings.feed_retention.unwrap_or(64 * MIB),
+            max_clock_jump: settings.max_clock_jump.map_or(Duration::from_secs(366 * 86_400), |jump| jump.0),
+            accept_clock: settings.accept_clock.unwrap_or(false),
             connections_max,
             shutdown_timeout: settings
                 .shutdown_timeout
@@ -128,6 +132,7 @@ mod tests {
         assert_eq!(config.durability, Durability::Durable);
         assert_eq!((config.segment_bytes, config.feed_retention_bytes), (268_435_456, 67_108_864));
         assert_eq!((config.reserve_bytes, config.connections_max), (8_388_608, 10_000));
+        assert_eq!((config.max_clock_jump, config.accept_clock), (Duration::from_secs(366 * 86_400), false));
     }
 
     #[test]

@@ -89,6 +89,8 @@ fn open(config: &Config) -> Result<Store, RunError> {
         .segment_bytes(config.segment_bytes)
         .reserve_bytes(config.reserve_bytes)
         .feed_retention_bytes(config.feed_retention_bytes)
+        .max_clock_jump(config.max_clock_jump)
+        .accept_clock(config.accept_clock)
         .on_progress(opening::reporter());
     options.open(&config.data).map_err(|source| match source {
         Error::InUse { .. } | Error::NotAStore { .. } | Error::Missing { .. } | Error::Denied { .. } => {
