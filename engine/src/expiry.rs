@@ -124,10 +124,15 @@ impl Inner {
     /// Ends all entries whose deadline has passed, and waits until that is acknowledged. Returns how many.
     pub(crate) fn expire_due(&self) -> Result<u64> {
         let mut expired = 0;
-        while let Round::More(count) = self.expire_portion()? {
-            expired += count as u64;
+        let ended = loop {
+            match self.expire_portion() {
+                Ok(Round::More(count)) => expired += count as u64,
+                Ok(Round::Idle(_)) => break Ok(()),
+                Err(error) => break Err(error),
+            }
             self.wait_for_room();
-        }
+        };
+        // Also where there was no room for all of them.
         if expired > 0 {
             self.drive(Mark::Acknowledged, self.last_sequence());
         }
@@ -135,7 +140,7 @@ impl Inner {
             Some(cause) if expired > 0 => Err(Error::InDoubt { cause }),
             Some(cause) => Err(Error::Failed { cause }),
             None if self.state().closed => Err(Error::Closed),
-            None => Ok(expired),
+            None => ended.map(|()| expired),
         }
     }
 
@@ -144,7 +149,15 @@ impl Inner {
     /// # Errors
     /// [`Error::NoSpace`] or [`Error::Io`]: what is due stays due.
     pub(crate) fn expire_portion(&self) -> Result<Round> {
-        let _turn = self.expirer.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = {
+            let _turn = self.expirer.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.take_portion()
+        };
+        self.stop_if_in_doubt();
+        round
+    }
+
+    fn take_portion(&self) -> Result<Round> {
         if self.turn_timers() == Progress::More {
             return Ok(Round::More(0));
         }

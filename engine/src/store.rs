@@ -185,6 +185,7 @@ impl Store {
         let (until, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
         let values = Values::new(&state);
         inner.after_write(state, logged_bytes);
+        inner.stop_if_in_doubt();
         Pending::new(inner, result, values, until, logged_bytes > 0)
     }
 
@@ -462,7 +463,6 @@ impl Inner {
         let wakes_expirer = state.index.expiry_at_ms().is_some_and(|at| self.expirer.sleeps_through(at));
         drop(state);
         self.compactor.throttle.spend(logged_bytes);
-        self.stop_if_in_doubt();
         if wants_segment && self.background {
             self.signal.wake_upkeep();
         }

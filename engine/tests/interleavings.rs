@@ -364,6 +364,67 @@ fn a_close_ends_everything_under_way() {
     });
 }
 
+/// A clock that is set, so that a deadline passes while everything is under way.
+#[derive(Debug, Default)]
+struct SetClock(AtomicU8);
+
+impl Clock for SetClock {
+    fn wall_ms(&self) -> u64 {
+        1_000_000
+    }
+
+    fn boot_ms(&self) -> u64 {
+        load(&self.0).into()
+    }
+}
+
+/// Two who expire, writers that come before or after them, a reader, compaction; or the store's own threads. Each life
+/// ends once, and what was seen to have ended stays so.
+#[test]
+fn entries_expire_once_while_they_are_read_and_written() {
+    explore("expiry", |seed| {
+        let (disk, clock) = (SimDisk::new(seed), Arc::new(SetClock::default()));
+        let background = seed.is_multiple_of(3);
+        let options = options(Durability::Durable).background(background);
+        let store = open(&disk, options.clock(Arc::<SetClock>::clone(&clock))).unwrap();
+        for key in ["a", "b", "c"] {
+            store.put(at(key), &Put::new(b"1").expires_at(1_000_010)).unwrap().unwrap();
+        }
+        let board = Arc::new(Board::default());
+        let expire = |store: &Store, _: &Board| {
+            store.expire_due().unwrap();
+        };
+        join([
+            spawn(&store, &board, move |_, _| clock.0.store(10, Ordering::SeqCst)),
+            spawn(&store, &board, expire),
+            spawn(&store, &board, expire),
+            spawn(&store, &board, |store, _| {
+                let put = Put::new(b"2").condition(Condition::Absent);
+                while store.put(at("a"), &put).unwrap().is_err() {
+                    thread::yield_now();
+                }
+                store.compact().unwrap();
+            }),
+            spawn(&store, &board, |store, _| {
+                let mut gone = false;
+                for _ in 0..3 {
+                    let is_there = store.get(at("b")).unwrap().is_some();
+                    assert!(!is_there || !gone, "it came back");
+                    gone = !is_there;
+                    let count = store.count(Tenant::DEFAULT, "default", "").unwrap();
+                    assert!(if gone { count <= 1 } else { count <= 3 }, "{count}");
+                }
+            }),
+        ]);
+        store.expire_due().unwrap();
+        // Three puts, an expire record each, and the put that found one expired.
+        let stats = store.stats();
+        assert_eq!((stats.sequence, stats.entries, stats.overdue_entries), (7, 1, 0));
+        assert_eq!(store.get(at("a")).unwrap().unwrap().value, b"2");
+        store.close().unwrap();
+    });
+}
+
 /// A backup holds what was answered before it began, and nothing that was not begun by its end.
 #[test]
 fn a_backup_is_one_state_while_segments_are_compacted() {

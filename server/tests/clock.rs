@@ -10,13 +10,10 @@ use std::process::{Command, Output};
 /// The library, where it is installed.
 fn faketime() -> Option<PathBuf> {
     let found = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
-    found
-        .map(|path| path.join("faketime/libfaketimeMT.so.1"))
-        .find(|path| path.exists())
-        .or_else(|| {
-            println!("skipped: libfaketime is not installed (`apt-get install libfaketime`)");
-            None
-        })
+    found.map(|path| path.join("faketime/libfaketimeMT.so.1")).find(|path| path.exists()).or_else(|| {
+        println!("skipped: libfaketime is not installed (`apt-get install libfaketime`)");
+        None
+    })
 }
 
 /// A store, and the clock of the servers that serve it.
