@@ -21,7 +21,7 @@
 use crate::address::{Address, Tenant};
 use crate::commit::Mark;
 use crate::error::{Error, Result};
-use crate::index::DueEntry;
+use crate::index::{DueEntry, Tag};
 use crate::report::Times;
 use crate::state::{Found, Glance, State, Values};
 use crate::store::Inner;
@@ -32,9 +32,9 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Entries that are ended while the state is locked once.
-const ENTRIES_A_LOCK: usize = 256;
+const ENTRIES_A_LOCK: usize = 128;
 /// Moves of timers while the state is locked once.
-const MOVES_A_LOCK: usize = 2048;
+const MOVES_A_LOCK: usize = 1024;
 
 /// What the expirer keeps, besides the timers.
 #[derive(Debug, Default)]
@@ -62,6 +62,7 @@ pub(crate) enum Round {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Due<'n> {
     pub(crate) at: Address<'n>,
+    pub(crate) tag: Tag,
     pub(crate) sequence: u64,
 }
 
@@ -89,14 +90,15 @@ impl Names {
         self.entries.push(Named { tenant: at.tenant(), sequence, namespace_end, end });
     }
 
-    fn due(&self) -> impl Iterator<Item = Due<'_>> {
+    /// The addresses, with the sequences of their entries.
+    fn addresses(&self) -> Vec<(Address<'_>, u64)> {
         let starts = std::iter::once(0).chain(self.entries.iter().map(|named| named.end));
-        self.entries.iter().zip(starts).filter_map(|(named, start)| {
+        let addresses = self.entries.iter().zip(starts).filter_map(|(named, start)| {
             let (namespace, key) =
                 (&self.texts[start..named.namespace_end], &self.texts[named.namespace_end..named.end]);
-            let at = Address::new(named.tenant, namespace, key).ok()?;
-            Some(Due { at, sequence: named.sequence })
-        })
+            Some((Address::new(named.tenant, namespace, key).ok()?, named.sequence))
+        });
+        addresses.collect()
     }
 }
 
@@ -175,9 +177,7 @@ impl Inner {
             (due, Values::new(&state))
         };
         let names = self.read_names(&due, &values);
-        let due: Vec<Due<'_>> = names.due().collect();
-        self.state().index.touch(due.iter().map(|due| due.at));
-        self.end(&due).map(Round::More)
+        self.end(&self.touch(&names.addresses())).map(Round::More)
     }
 
     fn turn_timers(&self) -> Progress {
@@ -201,6 +201,15 @@ impl Inner {
             unreadable.iter().for_each(|entry| state.index.set_aside(entry));
         }
         names
+    }
+
+    fn touch<'n>(&self, addresses: &[(Address<'n>, u64)]) -> Vec<Due<'n>> {
+        let tags = self.state().index.touch(addresses.iter().map(|(at, _)| *at));
+        addresses
+            .iter()
+            .zip(tags)
+            .map(|((at, sequence), tag)| Due { at: *at, tag, sequence: *sequence })
+            .collect()
     }
 
     /// Ends those entries of a portion that are still the same. Returns how many.
@@ -323,7 +332,8 @@ mod tests {
         let due = note_due(&inner.state());
         let names = inner.read_names(&due, &Values::new(&inner.state()));
         store.put(at("k1"), &Put::new(b"2")).unwrap().unwrap();
-        let due: Vec<_> = names.due().collect();
+        let addresses = names.addresses();
+        let due = inner.touch(&addresses);
         assert_eq!(inner.end(&due).unwrap(), 2);
         assert_eq!(inner.end(&due).unwrap(), 0);
         assert_eq!(store.get(at("k1")).unwrap().unwrap().value, b"2");

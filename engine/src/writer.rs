@@ -11,7 +11,7 @@ use crate::commit::Progress;
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
 use crate::error::{Error, Result};
 use crate::expiry::Due;
-use crate::index::{Slot, Tombstone};
+use crate::index::{Held, Slot, Tombstone};
 use crate::log::catalog::{Catalog, Need};
 use crate::log::format::FRAME_BYTES_SOFT;
 use crate::log::frame::HEADER_BYTES as FRAME_HEADER_BYTES;
@@ -143,10 +143,12 @@ impl<'s> Writer<'s> {
     /// [`Error::NoSpace`] or [`Error::Io`]; nothing was changed then.
     pub(crate) fn expire(&mut self, due: &[Due<'_>]) -> Result<Vec<u64>> {
         let mut deadlines = Vec::new();
-        for Due { at, sequence } in due.iter().copied() {
-            let held = self.state.index.get(at).filter(|slot| slot.sequence == sequence);
-            if let Some(slot) = held.filter(|slot| is_expired(slot.deadline, self.glance.now_ms)) {
-                self.plan_removal(at, Kind::Expire, &slot);
+        for Due { at, tag, sequence } in due {
+            if let Held::Live(slot, _) = self.state.index.held(*tag)
+                && slot.sequence == *sequence
+                && is_expired(slot.deadline, self.glance.now_ms)
+            {
+                self.plan_removal(*at, Kind::Expire, &slot);
                 deadlines.push(slot.deadline);
             }
         }

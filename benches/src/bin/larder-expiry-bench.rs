@@ -35,6 +35,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Time between two probes.
 const PROBE_MS: u64 = 10;
+/// Time from one read of a reader to the next. One that never rests would be measured for the processor that it takes.
+const READ_PAUSE: Duration = Duration::from_micros(50);
 /// Time from one put of a writer to the next.
 const WRITE_PAUSE: Duration = Duration::from_millis(5);
 /// How often it is looked how far the store has come.
@@ -221,6 +223,7 @@ fn reads(
         let entry = with_address(random.below(entries), |at| store.get(at));
         record(if is_busy { &mut busy } else { &mut idle }, started.elapsed());
         assert!(entry.expect("a healthy store").is_some());
+        thread::sleep(READ_PAUSE);
     }
     (idle, busy)
 }

@@ -251,16 +251,19 @@ impl Index {
     }
 
     /// Brings what removing these entries needs into the processor's caches, so that it does not wait for memory under the
-    /// exclusive lock.
-    pub(crate) fn touch<'a>(&self, addresses: impl Iterator<Item = Address<'a>> + Clone) {
-        self.preload(addresses.clone());
-        let touched = addresses.map(|at| {
-            let tag = self.tagger.tag(at);
-            let is_buried = self.graves[tag.table()].find(tag.hash, |grave| grave.tag == tag).is_some();
+    /// exclusive lock. Gives their tags.
+    pub(crate) fn touch<'a>(&self, addresses: impl Iterator<Item = Address<'a>> + Clone) -> Vec<Tag> {
+        let tags: Vec<Tag> = addresses.clone().map(|at| self.tagger.tag(at)).collect();
+        self.load(&tags);
+        let graves =
+            tags.iter().map(|tag| self.graves[tag.table()].find(tag.hash, |grave| grave.tag == *tag));
+        std::hint::black_box(graves.flatten().count());
+        let keys = addresses.map(|at| {
             let namespace = self.namespace(at.tenant(), at.namespace());
-            is_buried || namespace.is_some_and(|namespace| namespace.entries.contains_key(at.key()))
+            namespace.is_some_and(|namespace| namespace.entries.contains_key(at.key()))
         });
-        std::hint::black_box(touched.filter(|touched| *touched).count());
+        std::hint::black_box(keys.filter(|is_there| *is_there).count());
+        tags
     }
 
     pub(crate) fn namespace(&self, tenant: Tenant, namespace: &str) -> Option<&Namespace> {
@@ -310,6 +313,10 @@ impl Index {
     /// another address, so the processor waits for many of them at a time.
     pub(crate) fn preload<'a>(&self, addresses: impl Iterator<Item = Address<'a>>) {
         let tags: Vec<Tag> = addresses.map(|at| self.tagger.tag(at)).collect();
+        self.load(&tags);
+    }
+
+    fn load(&self, tags: &[Tag]) {
         let numbers: Vec<u32> = tags.iter().filter_map(|tag| self.number(*tag)).collect();
         let deadlines = numbers.iter().map(|number| self.timers.deadline(self.nodes.get(*number).timer()));
         std::hint::black_box(deadlines.fold(0, |touched, deadline| touched ^ deadline));

@@ -60,6 +60,11 @@ impl Lists {
         (first < NUMBERS_END).then_some(first)
     }
 
+    pub(super) fn last(&self, list: u32) -> Option<u32> {
+        let last = self.ends[list as usize].last;
+        (last < NUMBERS_END).then_some(last)
+    }
+
     /// The nodes of a list, in order.
     pub(super) fn nodes<'l, T: Copy>(
         &'l self,

@@ -191,7 +191,11 @@ impl<T: Copy> Wheel<T> {
         let now = now_ms.min(TIME_MAX_MS);
         let mut left = budget;
         loop {
-            let Some(number) = self.lists.first(CASCADING) else {
+            // From both ends in turns: each node is known only when the one before it has come from memory, and so two of
+            // them are on their way at a time.
+            let from_start = left.is_multiple_of(2);
+            let next = if from_start { self.lists.first(CASCADING) } else { self.lists.last(CASCADING) };
+            let Some(number) = next else {
                 if self.turn(now) {
                     continue;
                 }
