@@ -53,6 +53,7 @@ mod compaction;
 mod draft;
 mod entry;
 mod error;
+mod feed;
 mod flush;
 mod index;
 mod options;
@@ -77,6 +78,7 @@ pub use compaction::Compaction;
 pub use draft::Transfer;
 pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
 pub use error::{Error, Result};
+pub use feed::{Change, ChangeKind, Changes, Feed, News, Watch};
 pub use index::Key;
 pub use options::{Durability, Limits, Options};
 pub use repair::{

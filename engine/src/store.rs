@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) compaction: Compaction,
     pub(crate) compactor: Compactor,
     pub(crate) feed_retention_bytes: u64,
+    /// Number of change feeds.
+    pub(crate) feeds: AtomicU64,
 }
 
 /// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
@@ -132,6 +134,7 @@ impl Store {
             compaction: options.compaction,
             compactor: Compactor::default(),
             feed_retention_bytes: options.feed_retention_bytes,
+            feeds: AtomicU64::new(0),
         });
         let threads = if options.background {
             Threads::start(&inner, options.sync_interval, options.compaction.background)
@@ -328,6 +331,8 @@ impl Store {
             segments: state.segments.values().map(|segment| segment_stats(&state, segment)).collect(),
             snapshots: state.snapshots.len(),
             pinned_bytes: inner.compactor.pinned_bytes(),
+            feeds: inner.feeds.load(Ordering::Relaxed),
+            feed_floor: inner.catalog.feed_floor(),
             compaction: inner.compactor.total(),
             log_bytes: state.segments.values().map(|segment| u64::from(segment.written())).sum(),
             pending_bytes: inner.pending_bytes(),
@@ -513,7 +518,7 @@ impl Inner {
         let turn = self.compactor.pause();
         let ended = self.end_log();
         drop(turn);
-        self.progress.note_all();
+        self.progress.close();
         self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         ended

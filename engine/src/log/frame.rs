@@ -90,6 +90,11 @@ impl Header {
         is_possible.then_some(header)
     }
 
+    /// The sequence of its last record, if it stands in a log segment.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        (self.first_sequence + u64::from(self.records)).saturating_sub(1)
+    }
+
     /// Length of header and records together.
     pub(crate) fn frame_bytes(&self) -> usize {
         HEADER_BYTES + self.payload_bytes as usize
@@ -191,6 +196,11 @@ impl<'a> Frame<'a> {
             return Err(FrameError::Content);
         }
         Ok(frame)
+    }
+
+    /// The frame with this header, which alone was verified so far.
+    pub(crate) fn of(header: Header, position: u32, bytes: &'a [u8]) -> Frame<'a> {
+        Frame { header, position, bytes }
     }
 
     /// The records with their positions in the segment, each verified.

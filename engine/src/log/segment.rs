@@ -1,6 +1,7 @@
 //! An open segment file, as readers and the log's writer share it.
 
 use super::format::Salt;
+use super::header::SegmentKind;
 use super::record::{Record, RecordError};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ const TOUCHED_LINES: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) id: u32,
+    pub(crate) kind: SegmentKind,
     pub(crate) salt: Salt,
     pub(crate) file: Arc<dyn DiskFile>,
     /// Positions below this are allocated; frames and the footer stay below it.
@@ -44,6 +46,7 @@ impl Segment {
     /// A segment whose first `written` bytes are in `file`, and which has room for `capacity`.
     pub(crate) fn new(
         id: u32,
+        kind: SegmentKind,
         salt: Salt,
         file: Arc<dyn DiskFile>,
         capacity: u32,
@@ -51,7 +54,7 @@ impl Segment {
     ) -> Result<Segment> {
         let map =
             file.map(capacity.into()).map_err(|error| Error::io(format!("map {}", file_name(id)), error))?;
-        Ok(Segment { id, salt, file, capacity, reserved: false, map, written: AtomicU32::new(written) })
+        Ok(Segment { id, kind, salt, file, capacity, reserved: false, map, written: AtomicU32::new(written) })
     }
 
     /// Everything below this position can be read from the file.
@@ -88,7 +91,8 @@ impl Segment {
         lines.take(TOUCHED_LINES).fold(0, |touched, byte| touched ^ byte)
     }
 
-    fn bytes<'s>(&'s self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
+    /// The bytes at `position`, all of them written; not verified.
+    pub(crate) fn bytes<'s>(&'s self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
         debug_assert!(position + length <= self.written());
         let (start, length) = (position as usize, length as usize);
         if let Some(map) = &self.map {
