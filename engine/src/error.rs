@@ -227,7 +227,9 @@ pub enum Error {
     },
 
     /// The change feed cannot go on after this version: compaction has dropped changes above it.
-    #[error("the log no longer has every change after version {version}; the lowest to go on after is {floor}")]
+    #[error(
+        "the log no longer has every change after version {version}; the lowest to go on after is {floor}"
+    )]
     Compacted {
         /// The version after which changes were asked for.
         version: u64,

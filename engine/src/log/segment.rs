@@ -92,7 +92,12 @@ impl Segment {
     }
 
     /// The bytes at `position`, all of them written; not verified.
-    pub(crate) fn bytes<'s>(&'s self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
+    pub(crate) fn bytes<'s>(
+        &'s self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<&'s [u8]> {
         debug_assert!(position + length <= self.written());
         let (start, length) = (position as usize, length as usize);
         if let Some(map) = &self.map {
