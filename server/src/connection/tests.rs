@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backup::Backups;
 use crate::shared::Shared;
+use crate::watchers::Watchers;
 
 /// A client of a server of one connection.
 struct Client(BufReader<TcpStream>);
@@ -23,8 +24,14 @@ impl Client {
             // The store prepares its next segment on a thread of its own; a fault is not meant for that.
             tokio::task::yield_now().await;
         }
-        let shared =
-            Arc::new(Shared::new(store, Limits::DEFAULT, Durability::Durable, Backups::new(None), 1));
+        let shared = Arc::new(Shared::new(
+            store,
+            Limits::DEFAULT,
+            Durability::Durable,
+            Backups::new(None),
+            Watchers::new(0),
+            1,
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
