@@ -11,4 +11,5 @@ mod power;
 mod scripts;
 mod shortage;
 mod support;
+mod watch;
 mod wire;
