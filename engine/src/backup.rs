@@ -94,9 +94,11 @@ impl Store {
         let draft = Draft::begin(target, &draft::BACKUP)?;
         let _hold = catalog.hold();
         let cut = self.inner.cut();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         let (manifest, pause) = cut?;
-        let report = fill(draft, catalog.disk(), &manifest, &mut progress)?;
+        let filled = fill(draft, catalog.disk(), &manifest, &mut progress);
+        // Once the store is closed nobody keeps its files where they are.
+        let report = filled.map_err(|error| if self.inner.state().closed { Error::Closed } else { error })?;
         Ok(BackupReport { pause, duration: started.elapsed(), ..report })
     }
 }
@@ -187,10 +189,10 @@ impl Inner {
     /// long writes were held up.
     fn cut(&self) -> Result<(Manifest, Duration)> {
         // What supersedes a record behind the cut must not have it dropped from before the cut.
-        let _no_compaction = self.compactor.pause();
+        let _no_compaction = self.take_turn()?;
         let _sealing = self.lock_sealing();
         let cut = self.rotate_at_cut()?;
-        self.sync_until(cut.sequence);
+        self.sync_quietly(cut.sequence);
         if self.progress.failure().is_some() {
             return Err(self.failed_error());
         }

@@ -22,10 +22,10 @@ use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::state::Values;
 use crate::store::Inner;
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// What is waited for.
@@ -88,13 +88,8 @@ pub(crate) struct SyncTurn<'p>(&'p Progress);
 
 impl Drop for SyncTurn<'_> {
     fn drop(&mut self) {
-        let due = {
-            let mut waiters = self.0.lock();
-            waiters.syncing = false;
-            waiters.take_due()
-        };
+        self.0.lock().syncing = false;
         self.0.changed.notify_all();
-        due.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -418,7 +413,11 @@ impl Admission {
     /// Blocks until there is room.
     pub fn wait(self) {
         while !self.inner.is_admitting() {
-            self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
+            if self.inner.has_room() {
+                self.inner.compactor.throttle.wait();
+            } else {
+                self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
+            }
         }
     }
 }
@@ -435,7 +434,9 @@ impl Future for Admission {
         if self.inner.is_admitting() {
             return Poll::Ready(());
         }
-        self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
+        if !self.inner.has_room() {
+            self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
+        }
         Poll::Pending
     }
 }

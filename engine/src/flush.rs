@@ -4,6 +4,7 @@
 //! waits may do the work: a blocked caller does it itself, for awaiting callers a thread of the store does. While one
 //! sync runs, further writes gather in the open frame; the next sync takes them all. That is the group commit.
 
+use crate::commit::Mark;
 use crate::error::Error;
 use crate::log::segment::{Segment, file_name};
 use crate::options::Durability;
@@ -82,6 +83,18 @@ impl Inner {
             // Who waits for no more than this is not to wait for the sync.
             self.flush();
         }
+        self.sync(sequence);
+        self.progress.wake();
+    }
+
+    /// As [`Inner::sync_until`], for those who hold a lock, under which no waker may run: the log's thread wakes them. In a
+    /// store without threads the caller does, once he has let go, by [`Inner::after_turn`].
+    pub(crate) fn sync_quietly(&self, sequence: u64) {
+        self.sync(sequence);
+        self.request(Mark::Acknowledged, sequence);
+    }
+
+    fn sync(&self, sequence: u64) {
         while let Some(_turn) = self.progress.sync_turn(sequence) {
             self.write_pending();
             self.sync_written();

@@ -65,6 +65,7 @@ mod shortage;
 mod snapshot;
 mod state;
 mod store;
+mod sync;
 mod tail;
 mod threads;
 mod view;

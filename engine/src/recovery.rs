@@ -29,7 +29,6 @@ use crate::draft::Stage;
 use crate::error::{Error, Result};
 use crate::index::{self, Index, Tagger};
 use crate::log::catalog::seal_file;
-use crate::log::content::Content;
 use crate::log::format::{FRAME_BYTES_SOFT, Salt, StoreId, VERSION_BLOCK};
 use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
@@ -38,13 +37,13 @@ use crate::log::manifest::{BACKUP_FILE, MANIFEST_FILE, MANIFEST_NEW_FILE, Manife
 use crate::log::reserve::RESERVE_FILE;
 use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
+use crate::log::window::read_start;
 use crate::report::{OpenProgress, OpenReport};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread};
 use crate::tail::absorb;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 /// What recovery found.
 #[derive(Debug)]
@@ -229,19 +228,19 @@ impl<'d> Recovery<'d> {
     /// Deals with files of segments that are not part of the store: retired and unfinished ones are removed, others
     /// renamed.
     fn set_aside(&mut self, names: &[String]) -> Result<()> {
-        let is_sealed = |id: u32| self.manifest.sealed.iter().any(|sealed| sealed.segment == id);
-        let named = |id: u32| self.manifest.open.contains(&id) || is_sealed(id);
+        let sealed: HashSet<u32> = self.manifest.sealed.iter().map(|sealed| sealed.segment).collect();
+        let retired: HashSet<u32> = self.manifest.retired.iter().copied().collect();
         for name in names {
-            if hint::parse_file_name(name).is_some_and(|id| !is_sealed(id)) {
+            if hint::parse_file_name(name).is_some_and(|id| !sealed.contains(&id)) {
                 // Its segment is no more. Should it stay, no segment will ever have its number.
                 let _ = self.disk.remove(name);
             }
             let Some(id) = parse_file_name(name) else { continue };
-            if named(id) {
+            if sealed.contains(&id) || self.manifest.open.contains(&id) {
                 continue;
             }
             let failed = |error| Error::io(format!("set {name} aside"), error);
-            if self.manifest.retired.contains(&id) || self.was_never_used(id) {
+            if retired.contains(&id) || self.was_never_used(id) {
                 self.disk.remove(name).map_err(failed)?;
             } else {
                 self.disk.rename(name, &format!("{name}.orphan")).map_err(failed)?;
@@ -397,7 +396,7 @@ impl<'d> Recovery<'d> {
             let name = file_name(id);
             let salt = Salt::new(self.manifest.store, id);
             let data_len = file.data_len().map_err(|error| Error::io(format!("read {name}"), error))?;
-            let content = Content::read(&*file, &name, data_len.max(HEADER_BYTES as u64))?;
+            let content = read_start(&*file, &name, data_len.max(HEADER_BYTES as u64))?;
             let mut summary = Footer {
                 frames: 0,
                 records: 0,
@@ -409,11 +408,11 @@ impl<'d> Recovery<'d> {
                 chain: last.chain,
             };
             let mut hint = Hint::new(id);
-            let stop = self.follow(&mut hint, content.bytes(), salt, &mut last, &mut summary);
+            let stop = self.follow(&mut hint, &content, salt, &mut last, &mut summary);
             if summary.frames > 0 || broken.is_none() {
                 broken = stop.map(|error| Break { file: name.clone(), position: summary.end, error });
             }
-            let rest = content.bytes().get(usize::try_from(summary.end).unwrap_or(usize::MAX)..);
+            let rest = content.get(usize::try_from(summary.end).unwrap_or(usize::MAX)..);
             self.check_remainder(rest.unwrap_or_default(), summary.end, salt, last, broken.as_ref(), &name)?;
             self.ceiling = self.ceiling.max(summary.ceiling);
             self.manifest.time_ms = self.manifest.time_ms.max(summary.time_ms);

@@ -17,8 +17,9 @@ use crate::index::{Held, Index, Key, KeyRange, Slot};
 use crate::log::segment::{Segment, SegmentTable};
 use crate::state::{Found, NamespacePage, NamespaceScan, Scan, State, Values};
 use crate::store::{Inner, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,13 +43,19 @@ impl Default for SnapshotLimits {
 /// What the index held for the entries of a namespace that were changed since; `None`: there was none.
 type Changed = BTreeMap<Key, Option<Slot>>;
 
+/// What is kept for a snapshot, and can be large.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    changed: BTreeMap<Tenant, BTreeMap<Box<str>, Changed>>,
+    /// Segments that compaction has let go of since.
+    pinned: Arc<SegmentTable>,
+}
+
 /// What the state keeps for a snapshot.
 #[derive(Debug)]
 struct Overlay {
-    changed: BTreeMap<Tenant, BTreeMap<Box<str>, Changed>>,
+    kept: Kept,
     bytes: u64,
-    /// Segments that compaction has let go of since.
-    pinned: SegmentTable,
     limits: SnapshotLimits,
     taken: Instant,
     /// Which bound it has gone beyond, if it has.
@@ -63,13 +70,14 @@ const CHANGE_BYTES: u64 = ((size_of::<Key>() + size_of::<Option<Slot>>()) * 3 / 
 pub(crate) struct Snapshots {
     overlays: BTreeMap<u64, Overlay>,
     next: u64,
+    /// What snapshots that have ended kept: to be dropped by somebody who does not hold the state's lock.
+    remains: Vec<Kept>,
 }
 
 impl Snapshots {
     fn begin(&mut self, limits: SnapshotLimits) -> u64 {
         let taken = Instant::now();
-        let (changed, pinned) = (BTreeMap::new(), SegmentTable::new());
-        let overlay = Overlay { changed, bytes: 0, pinned, limits, taken, ended: None };
+        let overlay = Overlay { kept: Kept::default(), bytes: 0, limits, taken, ended: None };
         self.next += 1;
         self.overlays.insert(self.next, overlay);
         self.next
@@ -83,54 +91,57 @@ impl Snapshots {
     /// Notes what the index held for an entry that is being changed.
     pub(crate) fn note(&mut self, at: Address<'_>, held: &Held) {
         for overlay in self.overlays.values_mut().filter(|overlay| overlay.ended.is_none()) {
-            overlay.note(at, held);
+            self.remains.extend(overlay.note(at, held));
         }
     }
 
     /// Keeps segments that are let go of.
     pub(crate) fn pin<'s>(&mut self, segments: impl Iterator<Item = &'s Arc<Segment>> + Clone) {
         for overlay in self.overlays.values_mut().filter(|overlay| overlay.ended.is_none()) {
-            overlay.pinned.extend(segments.clone().map(|segment| (segment.id, Arc::clone(segment))));
-            let bytes: u64 = overlay.pinned.values().map(|segment| u64::from(segment.capacity)).sum();
+            let pinned = Arc::make_mut(&mut overlay.kept.pinned);
+            pinned.extend(segments.clone().map(|segment| (segment.id, Arc::clone(segment))));
+            let bytes: u64 = pinned.values().map(|segment| u64::from(segment.capacity)).sum();
             if bytes > overlay.limits.pinned_bytes {
-                overlay.end("it kept too many bytes of old segments");
+                self.remains.push(overlay.end("it kept too many bytes of old segments"));
             }
         }
     }
 
-    /// Ends the snapshots that are too old.
-    pub(crate) fn end_old(&mut self) {
+    /// Ends the snapshots that are too old. Gives what all that have ended so far kept: it is dropped without the lock.
+    pub(crate) fn end_old(&mut self) -> Vec<Kept> {
         let is_old = |overlay: &&mut Overlay| overlay.taken.elapsed() > overlay.limits.age;
-        self.overlays.values_mut().filter(is_old).for_each(|overlay| overlay.end(TOO_OLD));
+        let old = self.overlays.values_mut().filter(|overlay| overlay.ended.is_none()).filter(is_old);
+        self.remains.extend(old.map(|overlay| overlay.end(TOO_OLD)));
+        std::mem::take(&mut self.remains)
     }
 }
 
 const TOO_OLD: &str = "it was too old";
 
 impl Overlay {
-    fn note(&mut self, at: Address<'_>, held: &Held) {
-        let namespaces = self.changed.entry(at.tenant()).or_default();
+    /// Gives what was kept, if this was too much.
+    fn note(&mut self, at: Address<'_>, held: &Held) -> Option<Kept> {
+        let namespaces = self.kept.changed.entry(at.tenant()).or_default();
         if !namespaces.contains_key(at.namespace()) {
             namespaces.insert(at.namespace().into(), Changed::new());
         }
-        let Some(changed) = namespaces.get_mut(at.namespace()) else { return };
+        let changed = namespaces.get_mut(at.namespace())?;
         if !changed.contains_key(at.key()) {
             let slot = if let Held::Live(slot, _) = held { Some(*slot) } else { None };
             self.bytes += CHANGE_BYTES + at.key().len() as u64;
             changed.insert(Key::new(at.key()), slot);
         }
-        if self.bytes > self.limits.overlay_bytes {
-            self.end("too much was changed since");
-        }
+        let is_too_much = self.bytes > self.limits.overlay_bytes;
+        is_too_much.then(|| self.end("too much was changed since"))
     }
 
-    fn end(&mut self, why: &'static str) {
-        self.ended.get_or_insert(why);
-        (self.changed, self.pinned, self.bytes) = (BTreeMap::new(), SegmentTable::new(), 0);
+    fn end(&mut self, why: &'static str) -> Kept {
+        self.ended = Some(why);
+        std::mem::take(&mut self.kept)
     }
 
     fn changed(&self, tenant: Tenant, namespace: &str) -> Option<&Changed> {
-        self.changed.get(&tenant)?.get(namespace)
+        self.kept.changed.get(&tenant)?.get(namespace)
     }
 }
 
@@ -156,7 +167,8 @@ impl Store {
     /// A view of the store as it is now, that neither later writes nor compaction nor expiry disturb, within the
     /// [`SnapshotLimits`]. Becomes ready once everything in it is acknowledged.
     ///
-    /// It is let go of by dropping it.
+    /// It is let go of by dropping it: not in a closure that [`Store::read`] or [`Store::write`] runs, which would wait for
+    /// itself.
     pub fn snapshot(&self, limits: SnapshotLimits) -> Pending<Snapshot> {
         let inner = &self.inner;
         let mut state = inner.state_mut();
@@ -176,9 +188,12 @@ impl Store {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        let overlay = self.inner.state_mut().snapshots.overlays.remove(&self.number);
+        let (overlay, remains) = {
+            let mut state = self.inner.state_mut();
+            (state.snapshots.overlays.remove(&self.number), std::mem::take(&mut state.snapshots.remains))
+        };
         // Segments may close with it: not under the lock.
-        drop(overlay);
+        drop((overlay, remains));
     }
 }
 
@@ -240,16 +255,18 @@ impl Snapshot {
     /// As [`Snapshot::count`].
     pub fn namespaces(&self, tenant: Tenant, scan: &NamespaceScan<'_>) -> Result<NamespacePage> {
         let page = |state: &State, overlay: &Overlay| {
-            let now = state.index.namespaces(tenant, std::ops::Bound::Unbounded).map(|(name, _)| name);
-            let then = overlay.changed.get(&tenant).into_iter().flat_map(BTreeMap::keys).map(|name| &**name);
-            let names: BTreeSet<&str> = now.chain(then).collect();
-            let is_asked =
-                |name: &&str| name.starts_with(scan.prefix) && scan.after.is_none_or(|after| *name > after);
+            let now = state.index.namespaces(tenant, scan.from()).map(|(name, _)| (name, ()));
+            let then = overlay.kept.changed.get(&tenant).into_iter();
+            let then = then.flat_map(|then| then.range::<str, _>((scan.from(), Bound::Unbounded)));
+            let then = then.map(|(name, _)| (&**name, ()));
+            let names = Merged { now: now.peekable(), then: then.peekable(), reverse: false };
             let count = |name: &str| {
                 self.entries(&state.index, overlay, tenant, name, &KeyRange::prefix("")).count() as u64
             };
-            let mut live = names.into_iter().filter(is_asked).map(|name| (name.to_owned(), count(name)));
-            let mut live = live.by_ref().filter(|(_, count)| *count > 0);
+            let mut live = names
+                .take_while(|(name, ())| name.starts_with(scan.prefix))
+                .map(|(name, ())| (name.to_owned(), count(name)))
+                .filter(|(_, count)| *count > 0);
             NamespacePage { items: live.by_ref().take(scan.limit).collect(), more: live.next().is_some() }
         };
         Ok(self.look(page)?.0)
@@ -267,7 +284,7 @@ impl Snapshot {
             return Err(Error::SnapshotEnded { version: self.version, why });
         }
         let result = look(&state, overlay);
-        Ok((result, Values::with(&state, &overlay.pinned)))
+        Ok((result, Values::with(&state, &overlay.kept.pinned)))
     }
 
     fn is_live(&self, slot: &Slot) -> bool {
@@ -301,20 +318,17 @@ fn found(state: &State, slot: Slot) -> Found {
     Found::new(slot, state.unwritten(&slot).map(Arc::from))
 }
 
-/// What an entry is in a snapshot, by key.
-type Item<'i> = (&'i Key, Option<Slot>);
-
-/// Two iterators in the same order as one. Of a key in both, what was then counts.
-struct Merged<'i, N: Iterator<Item = Item<'i>>, T: Iterator<Item = Item<'i>>> {
+/// Two iterators in the same order as one. Of a name in both, what was then counts.
+struct Merged<N: Iterator, T: Iterator> {
     now: Peekable<N>,
     then: Peekable<T>,
     reverse: bool,
 }
 
-impl<'i, N: Iterator<Item = Item<'i>>, T: Iterator<Item = Item<'i>>> Iterator for Merged<'i, N, T> {
-    type Item = Item<'i>;
+impl<K: Ord, V, N: Iterator<Item = (K, V)>, T: Iterator<Item = (K, V)>> Iterator for Merged<N, T> {
+    type Item = (K, V);
 
-    fn next(&mut self) -> Option<Item<'i>> {
+    fn next(&mut self) -> Option<(K, V)> {
         let (Some((now, _)), Some((then, _))) = (self.now.peek(), self.then.peek()) else {
             return self.now.next().or_else(|| self.then.next());
         };

@@ -78,21 +78,22 @@ impl Slot {
 #[derive(Debug, Clone)]
 pub struct Values {
     segments: Arc<SegmentTable>,
+    /// Segments that a snapshot keeps.
+    pinned: Option<Arc<SegmentTable>>,
 }
 
 impl Values {
     pub(crate) fn new(state: &State) -> Values {
-        Values { segments: Arc::clone(&state.segments) }
+        Values { segments: Arc::clone(&state.segments), pinned: None }
     }
 
-    /// With `others` besides the segments of the log.
-    pub(crate) fn with(state: &State, others: &SegmentTable) -> Values {
-        let mut values = Values::new(state);
-        if !others.is_empty() {
-            let others = others.iter().map(|(id, segment)| (*id, Arc::clone(segment)));
-            Arc::make_mut(&mut values.segments).extend(others);
-        }
-        values
+    /// With what a snapshot keeps besides the segments of the log.
+    pub(crate) fn with(state: &State, pinned: &Arc<SegmentTable>) -> Values {
+        Values { pinned: Some(Arc::clone(pinned)), ..Values::new(state) }
+    }
+
+    fn segment(&self, id: u32) -> Option<&Arc<Segment>> {
+        self.segments.get(&id).or_else(|| self.pinned.as_ref()?.get(&id))
     }
 
     /// A hint: these entries are about to be loaded. For a batch of them this makes the processor wait for memory once
@@ -100,7 +101,7 @@ impl Values {
     pub fn preload<'f>(&self, founds: impl Iterator<Item = &'f Found>) {
         let in_file = founds.filter(|found| found.memory.is_none());
         let touch = |Found { slot, .. }: &Found| {
-            self.segments.get(&slot.segment).map_or(0, |segment| segment.touch(slot.position, slot.length))
+            self.segment(slot.segment).map_or(0, |segment| segment.touch(slot.position, slot.length))
         };
         std::hint::black_box(in_file.fold(0, |touched, found| touched ^ touch(found)));
     }
@@ -141,7 +142,7 @@ impl Values {
         let record = match &found.memory {
             Some(bytes) => Record::trusted(bytes).ok_or_else(misplaced)?,
             None => {
-                let segment = self.segments.get(&slot.segment).ok_or_else(misplaced)?;
+                let segment = self.segment(slot.segment).ok_or_else(misplaced)?;
                 segment.record(slot.position, slot.length, scratch)?
             }
         };
@@ -191,6 +192,15 @@ pub struct NamespaceScan<'a> {
     pub after: Option<&'a str>,
     /// Most namespaces on the page.
     pub limit: usize,
+}
+
+impl<'a> NamespaceScan<'a> {
+    pub(crate) fn from(&self) -> Bound<&'a str> {
+        match self.after {
+            Some(after) if after >= self.prefix => Bound::Excluded(after),
+            _ => Bound::Included(self.prefix),
+        }
+    }
 }
 
 /// A page of namespaces.
@@ -293,13 +303,9 @@ impl Glance {
         scan: &NamespaceScan<'_>,
     ) -> NamespacePage {
         self.depends_on(state.next_sequence - 1);
-        let from = match scan.after {
-            Some(after) if after >= scan.prefix => Bound::Excluded(after),
-            _ => Bound::Included(scan.prefix),
-        };
         let mut live = state
             .index
-            .namespaces(tenant, from)
+            .namespaces(tenant, scan.from())
             .take_while(|(name, _)| name.starts_with(scan.prefix))
             .map(|(name, namespace)| (name, self.live(&state.index, namespace, "")))
             .filter(|(_, count)| *count > 0);

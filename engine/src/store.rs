@@ -16,15 +16,15 @@ use crate::recovery;
 use crate::report::{CompactionReport, OpenReport, SegmentStats, Stats, SyncTimes};
 use crate::snapshot::Snapshots;
 use crate::state::{Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
+use crate::sync::{
+    AtomicU64, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, parallelism,
+};
 use crate::tail::Tail;
 use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread;
+use std::sync::{Arc, PoisonError, atomic};
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) pending_bytes_max: u64,
     max_index_bytes: u64,
     limits: Limits,
-    background: bool,
+    pub(crate) background: bool,
     report: OpenReport,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     /// Held while segments are sealed: the order matters. Taken before all other locks.
@@ -58,8 +58,8 @@ pub(crate) struct Inner {
     pub(crate) compaction: Compaction,
     pub(crate) compactor: Compactor,
     pub(crate) feed_retention_bytes: u64,
-    /// Number of change feeds.
-    pub(crate) feeds: AtomicU64,
+    /// Number of change feeds: a statistic.
+    pub(crate) feeds: atomic::AtomicU64,
 }
 
 /// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
@@ -79,8 +79,7 @@ impl Store {
         recovery::look(&*disk, options.create)?;
         let lock = recovery::own(&*disk)?;
         // Without threads of its own a store is deterministic, opening included.
-        let parallelism = || thread::available_parallelism().map_or(1, NonZero::get).min(OPEN_THREADS_MAX);
-        let threads = if options.background { parallelism() } else { 1 };
+        let threads = if options.background { parallelism().min(OPEN_THREADS_MAX) } else { 1 };
         let recovered = recovery::recover(&disk, options.create, threads, options.on_progress.as_deref())?;
         let clock = CarriedClock::start(Arc::clone(&options.clock), recovered.manifest.time_ms);
         let manifest = recovered.manifest;
@@ -134,7 +133,7 @@ impl Store {
             compaction: options.compaction,
             compactor: Compactor::default(),
             feed_retention_bytes: options.feed_retention_bytes,
-            feeds: AtomicU64::new(0),
+            feeds: atomic::AtomicU64::new(0),
         });
         let threads = if options.background {
             Threads::start(&inner, options.sync_interval, options.compaction.background)
@@ -174,22 +173,24 @@ impl Store {
         let glance = Glance::at(inner.clock.now_ms());
         let mut writer = Writer::new(&mut state, inner.means(), glance);
         let result = work(&mut writer);
-        let (until, wrote) = (writer.glance.observed, writer.wrote);
+        let (until, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
         let values = Values::new(&state);
         inner.note_pending(&state);
         // Where there is no room, upkeep tries again in its own time.
         let wants_segment =
             state.tail.is_past_half() && !inner.catalog.is_prepared() && !inner.catalog.is_short();
         drop(state);
+        inner.compactor.throttle.spend(logged_bytes);
         inner.stop_if_in_doubt();
         if wants_segment && inner.background {
             inner.signal.wake_upkeep();
         }
-        Pending::new(inner, result, values, until, wrote)
+        Pending::new(inner, result, values, until, logged_bytes > 0)
     }
 
     /// Waits while the disk is so far behind that more writes would take too much memory, see
-    /// [`Options::pending_bytes_max`]. Ready at once as a rule.
+    /// [`Options::pending_bytes_max`], or compaction so far that they would take too much space, see
+    /// [`Compaction::space_amplification_max`]. Ready at once as a rule.
     pub fn admission(&self) -> Admission {
         Admission { inner: Arc::clone(&self.inner) }
     }
@@ -298,7 +299,7 @@ impl Store {
     /// [`Error::Failed`], [`Error::Closed`].
     pub fn compact(&self) -> Result<CompactionReport> {
         let compacted = self.inner.compact_all();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         compacted
     }
 
@@ -309,7 +310,7 @@ impl Store {
     /// As [`Store::compact`].
     pub fn compact_as_needed(&self) -> Result<()> {
         let compacted = self.inner.compact_as_needed();
-        self.inner.stop_if_in_doubt();
+        self.inner.after_turn();
         compacted
     }
 
@@ -411,7 +412,12 @@ impl Inner {
 
     /// Whether there is room for more writes. Always so after a failure: they are refused in a better way.
     pub(crate) fn is_admitting(&self) -> bool {
-        self.pending_bytes() < self.pending_bytes_max || self.progress.failure().is_some()
+        (self.has_room() && self.compactor.throttle.admits()) || self.progress.failure().is_some()
+    }
+
+    /// Whether there is room in memory for more writes.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending_bytes() < self.pending_bytes_max
     }
 
     /// Does what it takes to bring the log to `sequence`, on this thread.
@@ -439,6 +445,12 @@ impl Inner {
         }
     }
 
+    /// What a turn of compaction leaves to be done without it: wakes who is due, and stops the store if it has to.
+    pub(crate) fn after_turn(&self) {
+        self.stop_if_in_doubt();
+        self.progress.wake();
+    }
+
     /// Has the log brought to `sequence` by the store's thread.
     pub(crate) fn request(&self, mark: Mark, sequence: u64) {
         self.signal.request(mark == Mark::Durable, sequence);
@@ -461,15 +473,26 @@ impl Inner {
             let first = self.state().tail.first_full(sequence);
             let Some(full) = first else { return Ok(()) };
             self.catalog.seal(&full.segment, &full.footer)?;
-            self.state_mut().tail.drop_first_full();
+            let mut state = self.state_mut();
+            state.tail.drop_first_full();
+            if full.footer.frames == 0 {
+                // It was dropped instead.
+                Arc::make_mut(&mut state.segments).remove(&full.segment.id);
+                continue;
+            }
+            drop(state);
             self.unhinted().push(full.segment.id);
             self.signal.wake_compaction();
         }
     }
 
-    /// Recounts from the disk all that the index keeps account of. Everything is sealed.
+    /// Recounts from the disk all that the index keeps account of, if none of it is known to be damaged. Everything is
+    /// sealed.
     #[cfg(debug_assertions)]
     fn recount(&self) {
+        if self.compactor.has_found_damage() {
+            return;
+        }
         let state = self.state();
         let hints: Option<Vec<_>> = self
             .catalog
@@ -515,9 +538,13 @@ impl Inner {
                 return Ok(());
             }
         }
-        let turn = self.compactor.pause();
-        let ended = self.end_log();
-        drop(turn);
+        let ended = {
+            let _turn = self.compactor.pause();
+            let ended = self.end_log();
+            let _sealing = self.lock_sealing();
+            self.catalog.end();
+            ended
+        };
         self.progress.close();
         self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -526,7 +553,7 @@ impl Inner {
 
     fn end_log(&self) -> Result<()> {
         let sequence = self.last_sequence();
-        self.sync_until(sequence);
+        self.sync_quietly(sequence);
         if self.progress.failure().is_some() {
             return Err(self.failed_error());
         }

@@ -3,9 +3,10 @@
 use crate::error::Result;
 use crate::options::Durability;
 use crate::store::Inner;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the threads are asked for.
@@ -209,7 +210,7 @@ fn run_compaction(inner: &Inner) {
     while inner.signal.wait_compaction(interval) {
         // A full disk passes. Nothing was changed, and what is damaged is not tried again.
         let compacted = inner.compact_as_needed();
-        inner.stop_if_in_doubt();
+        inner.after_turn();
         interval = match compacted {
             Ok(()) => COMPACTION_INTERVAL,
             Err(_) => COMPACTION_INTERVAL_MAX.min(interval * 2),
@@ -218,7 +219,8 @@ fn run_compaction(inner: &Inner) {
 }
 
 fn upkeep(inner: &Inner) -> Result<()> {
-    inner.state_mut().snapshots.end_old();
+    let remains = inner.state_mut().snapshots.end_old();
+    drop(remains);
     // Each whatever becomes of the others: a full disk is no reason not to sync.
     if inner.progress.durability() == Durability::Buffered {
         inner.sync_until(inner.progress.written());

@@ -39,8 +39,8 @@ pub struct Writer<'s> {
     means: Means<'s>,
     pub(crate) glance: Glance,
     plan: Vec<Step>,
-    /// Whether anything was written.
-    pub(crate) wrote: bool,
+    /// Bytes of what was written.
+    pub(crate) logged_bytes: u64,
 }
 
 /// One record of a plan.
@@ -67,7 +67,7 @@ impl<'s> Writer<'s> {
     pub(crate) fn new(state: &'s mut State, means: Means<'s>, glance: Glance) -> Writer<'s> {
         // A closure that panicked may have left an unfinished plan.
         state.scratch.clear();
-        Writer { state, means, glance, plan: Vec::new(), wrote: false }
+        Writer { state, means, glance, plan: Vec::new(), logged_bytes: 0 }
     }
 
     /// The engine's time, in milliseconds since the Unix epoch: the same throughout.
@@ -359,7 +359,7 @@ impl<'s> Writer<'s> {
         }
         *next_sequence += self.plan.len() as u64;
         self.glance.observed = self.glance.observed.max(*next_sequence - 1);
-        self.wrote = true;
+        self.logged_bytes += scratch.len() as u64;
     }
 
     fn drop_plan(&mut self) {

@@ -5,6 +5,7 @@
 
 use crate::layout::{self, Files, FrameSeen};
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk};
+use larder_engine::log::header::SegmentKind;
 use larder_engine::log::manifest::Manifest;
 use larder_engine::{Address, Clock, Condition, Durability, Options, Put, Stamp, Store, Tenant};
 use std::collections::BTreeMap;
@@ -51,13 +52,14 @@ impl Clock for StoppedClock {
 /// How a store is opened here: without threads, so that the same always happens.
 pub(crate) fn open(disk: &SimDisk) -> larder_engine::Result<Store> {
     let options = Options::new().durability(Durability::Durable).background(false).segment_bytes(0);
+    let options = options.feed_retention_bytes(0);
     options.clock(Arc::new(StoppedClock)).open_on(Arc::new(disk.clone()))
 }
 
 /// The fixtures, made once per process.
 pub(crate) fn fixtures() -> &'static [Fixture] {
     static FIXTURES: OnceLock<Vec<Fixture>> = OnceLock::new();
-    FIXTURES.get_or_init(|| vec![killed(), closed(), rotated()])
+    FIXTURES.get_or_init(|| vec![killed(), closed(), rotated(), compacted()])
 }
 
 /// Two sealed segments and an open one.
@@ -90,6 +92,21 @@ fn rotated() -> Fixture {
     script.put(&store, "default", "c", 10);
     script.put(&store, "other", "a", 10);
     script.finish(1, 3)
+}
+
+/// A compacted segment, two other sealed ones, and an open one.
+fn compacted() -> Fixture {
+    let mut script = Script::default();
+    let store = script.two_sessions_and_a_third();
+    store.compact().expect("there is room");
+    script.put(&store, "default", "a", 30);
+    script.delete(&store, "other", "b");
+    store.close().expect("a store can be closed");
+    let store = script.open();
+    script.put(&store, "default", "c", 10);
+    let fixture = script.finish(3, 1);
+    assert!(fixture.manifest.sealed.iter().any(|sealed| sealed.kind == SegmentKind::Compacted));
+    fixture
 }
 
 /// A store in the making.

@@ -27,6 +27,9 @@ pub const MANIFEST_HEADER_BYTES: usize = 96;
 /// Bytes of a sealed segment in a manifest.
 pub const SEALED_BYTES: usize = 48;
 const OPEN_BYTES: usize = 4;
+const HINT_HEADER_BYTES: usize = 64;
+/// The kind of a segment of copied records.
+const COMPACTED: u8 = 2;
 
 /// The salt of a segment.
 pub fn salt(store: &[u8; 16], segment: u32) -> u32 {
@@ -175,15 +178,29 @@ pub fn seal_frame(bytes: &mut [u8], salt: u32, position: u32) -> Option<FrameSee
     fits.then_some(FrameSeen { start: 0, end, durable, checksum: checksum_of_frame, bodies })
 }
 
-/// Mends all checksums of a store, and the chain through its frames, in the order of the manifest. With `store`, gives
-/// it that identity. Returns the frames of each segment.
+/// Mends the checksums of a hint, and has it name `store`, if any, and `chain`.
+pub fn seal_hint(bytes: &mut [u8], store: Option<[u8; 16]>, chain: u32) {
+    if let (Some(store), Some(id)) = (store, bytes.get_mut(16..32)) {
+        id.copy_from_slice(&store);
+    }
+    put_u32(bytes, 48, chain);
+    if let Some((header, body)) = bytes.split_first_chunk_mut::<HINT_HEADER_BYTES>() {
+        put_u32(header, 52, crc32fast::hash(body));
+        let sum = crc32fast::hash(&header[..60]);
+        put_u32(header, 60, sum);
+    }
+}
+
+/// Mends all checksums of a store, hints included, and the chain through its frames, in the order of the manifest. With
+/// `store`, gives it that identity. Returns the frames of each segment.
 pub fn seal_store(files: &mut Files, store: Option<[u8; 16]>) -> BTreeMap<String, Vec<FrameSeen>> {
     let mut frames = BTreeMap::new();
     let Some(mut manifest) = files.remove("MANIFEST") else { return frames };
     if let (Some(store), Some(id)) = (store, manifest.get_mut(16..32)) {
         id.copy_from_slice(&store);
     }
-    let mut chain = crc32fast::hash(manifest.get(16..32).unwrap_or_default());
+    let first_chain = crc32fast::hash(manifest.get(16..32).unwrap_or_default());
+    let mut chain = first_chain;
     let sealed = u32_at(&manifest, 80).unwrap_or(0) as usize;
     let open = u32_at(&manifest, 84).unwrap_or(0) as usize;
     let sealed_entries = (0..sealed).map(|index| (MANIFEST_HEADER_BYTES + index * SEALED_BYTES, true));
@@ -194,12 +211,21 @@ pub fn seal_store(files: &mut Files, store: Option<[u8; 16]>) -> BTreeMap<String
         // The counts may be as damaged as all else.
         let Some(number) = u32_at(&manifest, entry) else { break };
         let name = format!("{number:010}.seg");
+        let is_compacted = is_sealed && manifest.get(entry + 4) == Some(&COMPACTED);
+        // A compacted segment is a chain of its own, which begins as a new store's.
+        let mut own_chain = first_chain;
+        let chain = if is_compacted { &mut own_chain } else { &mut chain };
         if let Some(bytes) = files.get_mut(&name) {
-            frames.insert(name, seal_segment(bytes, store, &mut chain));
+            frames.insert(name, seal_segment(bytes, store, chain));
         }
         if is_sealed {
-            put_u32(&mut manifest, entry + 24, chain);
-            put_u32(&mut manifest, 76, chain);
+            put_u32(&mut manifest, entry + 24, *chain);
+            if !is_compacted {
+                put_u32(&mut manifest, 76, *chain);
+            }
+            if let Some(hint) = files.get_mut(&format!("{number:010}.hint")) {
+                seal_hint(hint, store, *chain);
+            }
             if let (Some(store), Some(id)) = (store, manifest.get_mut(entry + 32..entry + 48)) {
                 id.copy_from_slice(&store);
             }

@@ -172,8 +172,8 @@ impl Table {
 
     fn overwrites(&mut self, overwrites: &Overwrites, times: u64) {
         println!("\n| uniform overwrites | | bound |\n|---|--:|--:|");
-        self.overwritten("at the given rate", &overwrites.paced, times, true);
-        self.overwritten("at full speed", &overwrites.full_speed, times, false);
+        self.overwritten("at the given rate", &overwrites.paced, times);
+        self.overwritten("at full speed", &overwrites.full_speed, times);
         let Compacted { deleted, entries, tombstone_bytes, dead_bytes, duration } = overwrites.compacted;
         row("keys deleted after that", deleted);
         row("entries left", entries);
@@ -182,8 +182,7 @@ impl Table {
         self.zero("dead bytes after it", dead_bytes);
     }
 
-    /// Compaction does not hold writers back: a writer without a pause is ahead of it, and no bound holds.
-    fn overwritten(&mut self, how: &str, overwritten: &Overwritten, times: u64, is_bounded: bool) {
+    fn overwritten(&mut self, how: &str, overwritten: &Overwritten, times: u64) {
         let megabytes = overwritten.bytes_per_second() / 1e6;
         println!("| **{how}**: MB of log a second | {megabytes:.1} | |");
         let done = overwritten.times;
@@ -195,11 +194,7 @@ impl Table {
             ("space amplification, highest", space, format!("{SPACE_MAX}"), space <= SPACE_MAX),
             ("write amplification", writes, format!("{WRITES_MAX}"), writes <= WRITES_MAX),
         ] {
-            if is_bounded {
-                self.bound(name, format!("{figure:.2}"), &bound, is_held);
-            } else {
-                row(name, format!("{figure:.2}"));
-            }
+            self.bound(name, format!("{figure:.2}"), &bound, is_held);
         }
         row("space amplification, average", format!("{space_average:.2}"));
         row("the same of the files, highest", format!("{files:.2}"));

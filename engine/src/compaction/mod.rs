@@ -7,22 +7,25 @@
 mod copy;
 mod policy;
 mod survey;
+mod throttle;
+mod turn;
 
+use crate::commit::Mark;
 use crate::error::{Error, Result};
-use crate::index::{Copied, Index, Tag};
-use crate::log::frame::Verify;
+use crate::index::Copied;
 use crate::log::manifest::Sealed;
-use crate::log::record::Record;
-use crate::log::scan::scan;
 use crate::log::segment::Segment;
 use crate::report::CompactionReport;
 use crate::store::Inner;
+use crate::sync::{Mutex, MutexGuard};
+use copy::{Moved, Output};
 use policy::{Aim, Figures};
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use survey::{Fate, Survey};
+use survey::{Dropped, Survey};
+use throttle::Throttle;
+use turn::{Turn, Turns};
 
 /// When the log is compacted, and how fast. See `docs/compaction.md`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,31 +36,40 @@ pub struct Compaction {
     /// How many times the bytes of what is of use the log may take before something is done about it: the segment in
     /// use and what the change feed retains are not counted. Default 1.4, at least 1.05.
     pub space_amplification: f64,
-    /// How many bytes a second are read and written in the background, as long as the log is not longer than twice what
-    /// is aimed at. Default 128 MiB; 0 for no limit.
+    /// How many times these bytes the log may take, counted in the same way, before writers are held to what compaction in
+    /// the background gives back. What a job is about to copy comes on top, at most a segment. Default 1.5, at least
+    /// [`space_amplification`](Compaction::space_amplification); infinite for never.
+    pub space_amplification_max: f64,
+    /// How many bytes a second are read and written in the background, as long as no writer waits for it. Default 128 MiB;
+    /// 0 for no limit.
     pub bytes_per_second: u64,
 }
 
 impl Default for Compaction {
     fn default() -> Compaction {
-        Compaction { background: true, space_amplification: 1.4, bytes_per_second: 128 << 20 }
+        Compaction {
+            background: true,
+            space_amplification: 1.4,
+            space_amplification_max: 1.5,
+            bytes_per_second: 128 << 20,
+        }
     }
 }
 
 impl Compaction {
     pub(crate) fn clamped(self) -> Compaction {
         let space_amplification = self.space_amplification.max(1.05);
-        Compaction { space_amplification, ..self }
+        let space_amplification_max = self.space_amplification_max.max(space_amplification);
+        Compaction { space_amplification, space_amplification_max, ..self }
     }
 }
 
 /// What compaction keeps from job to job.
 #[derive(Debug, Default)]
 pub(crate) struct Compactor {
-    /// Held while a job runs.
-    turn: Mutex<()>,
-    /// How many wait for their turn: then the background hurries, and begins nothing new.
-    waiting: AtomicUsize,
+    /// One is held while a job runs. While somebody waits for his, the background hurries, and begins nothing new.
+    turns: Turns,
+    pub(crate) throttle: Throttle,
     notes: Mutex<Notes>,
 }
 
@@ -108,21 +120,20 @@ impl Compactor {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no job runs; none begins while the guard lives.
-    pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        turn
-    }
-
-    fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+    /// Waits until no job runs; none begins while the turn lasts.
+    pub(crate) fn pause(&self) -> Turn<'_> {
+        self.turns.take()
     }
 
     /// All jobs of this session together.
     pub(crate) fn total(&self) -> CompactionReport {
         self.notes().total.clone()
+    }
+
+    /// Whether any segment turned out to be damaged.
+    #[cfg(debug_assertions)]
+    pub(crate) fn has_found_damage(&self) -> bool {
+        !self.notes().shunned.is_empty()
     }
 
     /// Bytes of segments that are no longer part of the store, but still being read.
@@ -136,23 +147,41 @@ impl Compactor {
 impl Inner {
     /// Compacts for as long as something is worth it, and nobody else wants a turn.
     pub(crate) fn compact_as_needed(&self) -> Result<()> {
+        let throttle = self.background.then(|| self.compactor.throttle.hold());
         loop {
-            let _turn = self.compactor.pause();
-            let (candidates, aim) = (self.candidates()?, self.aim());
+            let _turn = self.take_turn()?;
+            let (candidates, aim) = (self.candidates(), self.aim());
             let chosen = policy::choose(&candidates, &aim);
-            if chosen.is_empty() || self.compactor.is_waited_for() {
+            if chosen.is_empty() || self.compactor.turns.is_waited_for() {
                 return Ok(());
             }
-            // Far from the aim, space matters more than what else the disk has to do.
-            let hurry = policy::amplification(&candidates) > 2.0 * aim.space_amplification;
-            let bytes_per_second = if hurry { 0 } else { self.compaction.bytes_per_second };
-            self.compact_segments(&chosen, bytes_per_second)?;
+            if let Some(throttle) = &throttle {
+                let slack = policy::slack(&candidates, &chosen, self.compaction.space_amplification_max);
+                throttle.begin_job(slack, policy::freed_share(&chosen));
+            }
+            self.compact_segments(&chosen, self.compaction.bytes_per_second)?;
         }
     }
 
-    /// Compacts everything that has anything dead in it.
+    /// Compacts everything that has anything dead in it. What dies meanwhile need not go with it: else this would not end
+    /// under a load of overwrites.
     pub(crate) fn compact_all(&self) -> Result<CompactionReport> {
-        let _turn = self.compactor.pause();
+        self.end_segment_in_use()?;
+        let mut report = CompactionReport::default();
+        // The first round takes all superseded records away. A tombstone may have been read before the last of those that
+        // it covered; in the second round it covers nothing.
+        for _ in 0..2 {
+            let end = self.catalog.manifest()?.next_segment;
+            while let Some(done) = self.compact_some_below(end)? {
+                report.add(&done);
+            }
+        }
+        Ok(report)
+    }
+
+    /// Seals all that was written so far, as far as the feed's retention allows any of it to be compacted.
+    fn end_segment_in_use(&self) -> Result<()> {
+        let _turn = self.take_turn()?;
         if self.feed_retention_bytes == 0 {
             match self.rotate_at_cut() {
                 // Then what is in the segment in use stays where it is.
@@ -161,16 +190,29 @@ impl Inner {
             }
         }
         self.settle()?;
-        self.seal_full()?;
-        let mut report = CompactionReport::default();
-        loop {
-            let Some(chosen) = policy::choose_all(&self.candidates()?, &self.aim()) else {
-                return Ok(report);
-            };
-            if chosen.is_empty() {
-                return Err(self.catalog.no_space());
-            }
-            report.add(&self.compact_segments(&chosen, 0)?);
+        self.seal_full()
+    }
+
+    /// A job for some of the segments below number `end` that have anything dead in them; `None` if there are none.
+    fn compact_some_below(&self, end: u32) -> Result<Option<CompactionReport>> {
+        let _turn = self.take_turn()?;
+        let mut candidates = self.candidates();
+        candidates.retain(|figures| figures.segment < end);
+        match policy::choose_all(&candidates, &self.aim()) {
+            None => Ok(None),
+            Some(chosen) if chosen.is_empty() => Err(self.catalog.no_space()),
+            Some(chosen) => self.compact_segments(&chosen, 0).map(Some),
+        }
+    }
+
+    /// Waits for one's turn to change which segments there are.
+    pub(crate) fn take_turn(&self) -> Result<Turn<'_>> {
+        let turn = self.compactor.pause();
+        let state = self.state();
+        match (state.closed, state.failed) {
+            (true, _) => Err(Error::Closed),
+            (false, true) => Err(self.failed_error()),
+            (false, false) => Ok(turn),
         }
     }
 
@@ -184,10 +226,7 @@ impl Inner {
     }
 
     /// Figures of the segments that may be compacted.
-    fn candidates(&self) -> Result<Vec<Figures>> {
-        if self.progress.failure().is_some() {
-            return Err(self.failed_error());
-        }
+    fn candidates(&self) -> Vec<Figures> {
         let sealed = self.catalog.sealed_segments();
         let shunned = self.compactor.notes().shunned.clone();
         let state = self.state();
@@ -203,12 +242,12 @@ impl Inner {
             }
         };
         let figures: Vec<Figures> = sealed.iter().map(figures).collect();
-        let is_sealed = |id: &u32| sealed.iter().any(|sealed| sealed.segment == *id);
-        let open = state.segments.iter().filter(|(id, _)| !is_sealed(id));
+        let sealed_ids: HashSet<u32> = sealed.iter().map(|sealed| sealed.segment).collect();
+        let open = state.segments.iter().filter(|(id, _)| !sealed_ids.contains(id));
         let open_bytes = open.map(|(_, segment)| u64::from(segment.written())).sum();
         let mut candidates = policy::older_than(self.feed_retention_bytes, open_bytes, &figures);
         candidates.retain(|figures| !shunned.contains(&figures.segment));
-        Ok(candidates)
+        candidates
     }
 
     /// Compacts some segments, but for those that turn out to be damaged.
@@ -251,38 +290,40 @@ impl Inner {
     fn job(&self, inputs: &[Input], pace: &mut Pace, report: &mut CompactionReport) -> Result<(), Stop> {
         let survey = Survey::take(self, inputs, pace)?;
         let outputs = self.copy(inputs, &survey.kept, pace)?;
+        let numbers: Vec<u32> = outputs.iter().map(|output| output.sealed.segment).collect();
         if let Err(error) = self.swap(inputs, &outputs) {
-            self.catalog.abandon(&numbers(&outputs));
+            self.catalog.abandon(&numbers);
             return Err(error.into());
         }
-        self.point_at(&outputs)?;
-        self.forget(inputs, &survey)?;
+        self.point_at(&outputs);
+        self.forget(&survey.superseded);
+        self.forget(&survey.uncovering);
         // The notes of what is not acknowledged may still hold slots of the inputs.
         self.settle()?;
         self.let_go(inputs);
-        self.unhinted().extend(numbers(&outputs));
+        self.unhinted().extend(numbers);
 
-        let bytes = |segments: &[Input]| segments.iter().map(|segment| segment.sealed.end).sum::<u64>();
         report.segments_in += inputs.len();
-        report.bytes_in += bytes(inputs);
+        report.bytes_in += inputs.iter().map(|input| input.sealed.end).sum::<u64>();
         report.segments_out += outputs.len();
-        report.bytes_out += bytes(&outputs);
-        report.records_dropped += survey.count(Fate::Superseded);
-        report.tombstones_dropped += survey.count(Fate::Uncovering);
+        report.bytes_out += outputs.iter().map(|output| output.sealed.end).sum::<u64>();
+        report.records_dropped += survey.superseded.len() as u64;
+        report.tombstones_dropped += survey.uncovering.len() as u64;
         Ok(())
     }
 
-    /// Makes everything written so far durable.
+    /// Makes everything written so far durable. The caller has the turn.
     fn settle(&self) -> Result<()> {
-        self.sync_until(self.last_sequence());
+        self.sync_quietly(self.last_sequence());
         self.progress.failure().map_or(Ok(()), |_| Err(self.failed_error()))
     }
 
     /// Steps 5 and 6.
-    fn swap(&self, inputs: &[Input], outputs: &[Input]) -> Result<()> {
+    fn swap(&self, inputs: &[Input], outputs: &[Output]) -> Result<()> {
         self.settle()?;
-        let sealed = |segments: &[Input]| segments.iter().map(|segment| segment.sealed).collect::<Vec<_>>();
-        self.catalog.swap(&sealed(inputs), &sealed(outputs))?;
+        let before: Vec<Sealed> = inputs.iter().map(|input| input.sealed).collect();
+        let after: Vec<Sealed> = outputs.iter().map(|output| output.sealed).collect();
+        self.catalog.swap(&before, &after)?;
         let mut state = self.state_mut();
         let table = Arc::make_mut(&mut state.segments);
         table.extend(outputs.iter().map(|output| (output.sealed.segment, Arc::clone(&output.segment))));
@@ -290,38 +331,29 @@ impl Inner {
     }
 
     /// Step 7, for what was copied.
-    fn point_at(&self, outputs: &[Input]) -> Result<()> {
+    fn point_at(&self, outputs: &[Output]) {
         for output in outputs {
-            self.walk(output, |index, entered| {
-                let Entered { tag, sequence, position, length } = *entered;
-                let copied = Copied { segment: output.sealed.segment, position, length };
-                index.relocate(tag, sequence, &copied);
-            })?;
+            let segment = output.sealed.segment;
+            for portion in output.moved.chunks(RECORDS_A_LOCK) {
+                let mut state = self.state_mut();
+                for Moved { tag, sequence, position, length } in portion.iter().copied() {
+                    state.index.relocate(tag, sequence, &Copied { segment, position, length });
+                }
+            }
         }
-        Ok(())
     }
 
     /// Step 7, for what was not copied. Tombstones go when everything that they covered has gone.
-    fn forget(&self, inputs: &[Input], survey: &Survey) -> Result<()> {
-        let mut uncovering = Vec::new();
-        for (input, fates) in inputs.iter().zip(&survey.fates) {
-            let mut fates = fates.iter();
-            self.walk(input, |index, entered| match fates.next() {
-                Some(Fate::Superseded) => index.forget(entered.tag, entered.sequence),
-                Some(Fate::Uncovering) => uncovering.push(*entered),
-                Some(Fate::Kept) | None => {}
-            })?;
-        }
-        for portion in uncovering.chunks(RECORDS_A_LOCK) {
+    fn forget(&self, dropped: &[Dropped]) {
+        for portion in dropped.chunks(RECORDS_A_LOCK) {
             let mut state = self.state_mut();
-            portion.iter().for_each(|entered| state.index.forget(entered.tag, entered.sequence));
+            portion.iter().for_each(|(tag, sequence)| state.index.forget(*tag, *sequence));
         }
-        Ok(())
     }
 
     /// Step 9.
     fn let_go(&self, inputs: &[Input]) {
-        let ids = numbers(inputs);
+        let ids: Vec<u32> = inputs.iter().map(|input| input.sealed.segment).collect();
         {
             let mut state = self.state_mut();
             // Frames that are acknowledged may still be in memory, and hold on to their segments.
@@ -333,54 +365,12 @@ impl Inner {
             ids.iter().for_each(|id| state.index.drop_usage(*id));
         }
         let weak = |input: &Input| (Arc::downgrade(&input.segment), input.sealed.end);
-        self.compactor.notes().pinned.extend(inputs.iter().map(weak));
+        let mut notes = self.compactor.notes();
+        notes.pinned.retain(|(segment, _)| segment.strong_count() > 0);
+        notes.pinned.extend(inputs.iter().map(weak));
+        drop(notes);
         self.catalog.remove(&ids);
     }
-
-    /// Goes through the records of a segment, in portions under the exclusive lock.
-    fn walk(&self, input: &Input, mut enter: impl FnMut(&mut Index, &Entered)) -> Result<()> {
-        let tagger = self.state().index.tagger();
-        let mut portion = Vec::with_capacity(RECORDS_A_LOCK);
-        let mut enter_all = |portion: &mut Vec<Entered>| {
-            let mut state = self.state_mut();
-            portion.drain(..).for_each(|entered| enter(&mut state.index, &entered));
-        };
-        input.records::<Error>(Verify::Heads, |position, record| {
-            let Some(at) = record.address() else { return Ok(()) };
-            let length = u32::try_from(record.encoded_len()).unwrap_or(u32::MAX);
-            portion.push(Entered { tag: tagger.tag(at), sequence: record.sequence, position, length });
-            if portion.len() == RECORDS_A_LOCK {
-                enter_all(&mut portion);
-            }
-            Ok(())
-        })?;
-        enter_all(&mut portion);
-        Ok(())
-    }
-}
-
-/// A record on its way into the index, or out of it.
-#[derive(Debug, Clone, Copy)]
-struct Entered {
-    tag: Tag,
-    sequence: u64,
-    position: u32,
-    length: u32,
-}
-
-impl Input {
-    /// Calls `look` with each record, verified so far, and its position.
-    fn records<E: From<Error>>(
-        &self,
-        verify: Verify,
-        look: impl FnMut(u32, &Record<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        scan(&*self.segment.file, &self.sealed, verify, look)
-    }
-}
-
-fn numbers(segments: &[Input]) -> Vec<u32> {
-    segments.iter().map(|segment| segment.sealed.segment).collect()
 }
 
 impl Pace {
@@ -395,9 +385,15 @@ impl Pace {
         if self.bytes / STEP_BYTES == before {
             return Ok(());
         }
+        if inner.compactor.throttle.is_on() {
+            inner.compactor.throttle.earn(STEP_BYTES);
+            // A waker must not run here: the log's thread wakes who waits.
+            inner.request(Mark::Acknowledged, 0);
+        }
         let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
         let ahead = Duration::from_millis(due_ms).saturating_sub(self.started.elapsed());
-        let ahead = if inner.compactor.is_waited_for() { Duration::ZERO } else { ahead };
+        let is_urgent = inner.compactor.turns.is_waited_for() || !inner.compactor.throttle.admits();
+        let ahead = if is_urgent { Duration::ZERO } else { ahead };
         if inner.signal.is_stopping_within(ahead) { Err(Error::Closed) } else { Ok(()) }
     }
 }

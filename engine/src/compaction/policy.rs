@@ -41,7 +41,7 @@ pub(crate) struct Aim {
 }
 
 /// Most records that a job reads, unless a single segment has more: bounds its memory.
-const RECORDS_MAX: u64 = 4_000_000;
+const RECORDS_MAX: u64 = 2_000_000;
 /// Smallest dead share that is worth copying the rest for: one in so many.
 const WORTHWHILE: u64 = 16;
 
@@ -116,6 +116,27 @@ pub(crate) fn amplification(candidates: &[Figures]) -> f64 {
     ratio
 }
 
+/// How many bytes come free for each that compacting these reads or copies.
+pub(crate) fn freed_share(chosen: &[Figures]) -> f64 {
+    let sum = |of: fn(&Figures) -> u64| chosen.iter().map(of).sum::<u64>();
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
+    let share = sum(Figures::dead) as f64 / sum(|figures| figures.bytes + figures.useful).max(1) as f64;
+    share
+}
+
+/// How many bytes can be written, while some of the candidates are compacted, before the log has more than so many times
+/// its useful bytes.
+pub(crate) fn slack(candidates: &[Figures], chosen: &[Figures], space_amplification_max: f64) -> f64 {
+    let sum = |some: &[Figures], of: fn(&Figures) -> u64| some.iter().map(of).sum::<u64>();
+    let copied = sum(chosen, |figures| figures.useful);
+    #[expect(clippy::cast_precision_loss, reason = "a limit needs no more digits")]
+    let (bytes, useful) = (
+        (sum(candidates, |figures| figures.bytes) + copied) as f64,
+        sum(candidates, |figures| figures.useful) as f64,
+    );
+    (useful * space_amplification_max - bytes).max(0.0)
+}
+
 /// The first of them that have at most `useful` useful bytes together, or a single one.
 fn within_bounds(figures: Vec<Figures>, useful: u64) -> Vec<Figures> {
     let (mut bytes, mut records) = (0, 0);
@@ -167,6 +188,17 @@ mod tests {
         let segments = [figures(3, 999), figures(2, 1000), figures(1, 10)];
         assert_eq!(numbers(&choose_all(&segments, &AIM).unwrap()), [1, 3]);
         assert_eq!(choose_all(&[figures(2, 1000)], &AIM), None);
+    }
+
+    #[test]
+    fn writers_may_write_what_the_limit_leaves_and_what_comes_free() {
+        let segments = [figures(1, 800), figures(2, 600), figures(3, 600)];
+        // 3000 bytes of which 2000 are useful, and 600 more while the copies stand beside them.
+        assert!((slack(&segments, &segments[1..2], 2.0) - 400.0).abs() < 1e-9);
+        assert!(slack(&segments, &segments[1..2], 1.5).abs() < 1e-9);
+        assert!(slack(&segments, &segments[1..2], f64::INFINITY).is_infinite());
+        assert!((freed_share(&segments[1..2]) - 0.25).abs() < 1e-9);
+        assert!((freed_share(&[figures(1, 0)]) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,21 +1,17 @@
 //! What becomes of each record of the inputs.
 
 use super::{Input, Pace, RECORDS_A_LOCK, Stop};
+use crate::error::Error;
 use crate::index::{Held, Tag};
 use crate::log::frame::Verify;
 use crate::log::record::Record;
+use crate::log::scan::scan;
+use crate::log::segment::file_name;
 use crate::store::Inner;
 use hashbrown::HashTable;
 
-/// What becomes of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Kept,
-    /// Dropped: there is a newer record of its address.
-    Superseded,
-    /// Dropped: a tombstone that covers nothing any more.
-    Uncovering,
-}
+/// The address of a record, and its sequence.
+pub(super) type Dropped = (Tag, u64);
 
 /// A record that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,13 +24,15 @@ pub(super) struct Kept {
     pub(super) length: u32,
 }
 
-/// The decisions on all records.
+/// What becomes of all records.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// By input, in the order of the records.
-    pub(super) fates: Vec<Vec<Fate>>,
     /// In the order in which they are to be copied.
     pub(super) kept: Vec<Kept>,
+    /// There are newer records of their addresses.
+    pub(super) superseded: Vec<Dropped>,
+    /// Tombstones that cover nothing any more.
+    pub(super) uncovering: Vec<Dropped>,
     /// Tombstones that are the newest record of their address.
     tombstones: Vec<Tombstone>,
     /// How many records below such a tombstone are dropped.
@@ -45,10 +43,9 @@ pub(super) struct Survey {
 #[derive(Debug)]
 struct Tombstone {
     tag: Tag,
+    sequence: u64,
     /// Older records of its address in the log.
     older: u32,
-    /// Its number among the records of its input.
-    number: usize,
     kept: Kept,
 }
 
@@ -67,79 +64,86 @@ impl Survey {
         let tagger = inner.state().index.tagger();
         let mut survey = Survey::default();
         for (number, input) in (0..).zip(inputs) {
-            survey.fates.push(Vec::with_capacity(input.sealed.records as usize));
+            let Input { sealed, segment } = input;
             let mut portion = Vec::with_capacity(RECORDS_A_LOCK);
-            let read = input.records(Verify::Everything, |position, record| {
+            let read = scan(&*segment.file, sealed, Verify::Everything, |position, record| {
                 let Some(at) = record.address() else { return Ok(()) };
                 let length = u32::try_from(record.encoded_len()).unwrap_or(u32::MAX);
                 let kept = Kept { hour: hour(record), input: number, position, length };
                 portion.push(Seen { tag: tagger.tag(at), sequence: record.sequence, kept });
                 if portion.len() == RECORDS_A_LOCK {
-                    survey.decide(inner, &mut portion);
+                    survey.decide(inner, input, &mut portion)?;
                 }
                 pace.spend(inner, length.into()).map_err(Stop::Failed)
             });
-            read.map_err(|stop| stop.about(input))?;
-            survey.decide(inner, &mut portion);
+            read.and_then(|()| survey.decide(inner, input, &mut portion))
+                .map_err(|stop| stop.about(input))?;
         }
         survey.decide_tombstones();
         survey.kept.sort_unstable();
         Ok(survey)
     }
 
-    /// Decides on the next records of the last input.
-    fn decide(&mut self, inner: &Inner, portion: &mut Vec<Seen>) {
-        let Survey { fates, kept, tombstones, uncovered } = self;
-        let Some(fates) = fates.last_mut() else { return };
+    /// Decides on the next records of an input.
+    fn decide(&mut self, inner: &Inner, input: &Input, portion: &mut Vec<Seen>) -> Result<(), Stop> {
         let state = inner.state();
-        for seen in portion.drain(..) {
-            let fate = match state.index.held(seen.tag) {
-                Held::Live(slot, _) if seen.sequence < slot.sequence => Fate::Superseded,
-                Held::Gone(tombstone, _) if seen.sequence < tombstone.sequence => {
-                    let count = uncovered
-                        .entry(seen.tag.hash(), |(tag, _)| *tag == seen.tag, |(tag, _)| tag.hash())
-                        .or_insert((seen.tag, 0));
+        for Seen { tag, sequence, kept } in portion.drain(..) {
+            match state.index.held(tag) {
+                Held::Live(slot, _) if sequence < slot.sequence => self.superseded.push((tag, sequence)),
+                Held::Gone(tombstone, _) if sequence < tombstone.sequence => {
+                    self.superseded.push((tag, sequence));
+                    let count = self
+                        .uncovered
+                        .entry(tag.hash(), |(other, _)| *other == tag, |(other, _)| other.hash())
+                        .or_insert((tag, 0));
                     count.into_mut().1 += 1;
-                    Fate::Superseded
                 }
-                Held::Gone(tombstone, older) if seen.sequence == tombstone.sequence => {
-                    let (tag, number, kept) = (seen.tag, fates.len(), seen.kept);
-                    tombstones.push(Tombstone { tag, older, number, kept });
-                    Fate::Kept
+                Held::Gone(tombstone, older)
+                    if is_at(input, tombstone.segment, sequence, tombstone.sequence)
+                        && tombstone.length == kept.length =>
+                {
+                    self.tombstones.push(Tombstone { tag, sequence, older, kept });
                 }
-                // The newest put; or a record that the index does not know, which would be a doubt.
+                Held::Live(slot, _)
+                    if is_at(input, slot.segment, sequence, slot.sequence)
+                        && (slot.position, slot.length) == (kept.position, kept.length) =>
+                {
+                    self.kept.push(kept);
+                }
+                // To copy it would not do: nobody would know of the copy, which would be copied again and again.
                 Held::Live(..) | Held::Gone(..) | Held::Nothing => {
-                    kept.push(seen.kept);
-                    Fate::Kept
+                    let (segment, what) = (input.sealed.segment, "the index does not know this record");
+                    return Err(Error::damaged(file_name(segment), kept.position.into(), what).into());
                 }
-            };
-            fates.push(fate);
+            }
         }
+        Ok(())
     }
 
     /// A tombstone is kept for as long as an older record of its address is left.
     fn decide_tombstones(&mut self) {
-        for Tombstone { tag, older, number, kept } in self.tombstones.drain(..) {
+        for Tombstone { tag, sequence, older, kept } in self.tombstones.drain(..) {
             let dropped =
                 self.uncovered.find(tag.hash(), |(other, _)| *other == tag).map_or(0, |(_, count)| *count);
             if older > dropped {
                 self.kept.push(kept);
-            } else if let Some(fates) = self.fates.get_mut(kept.input as usize) {
-                fates[number] = Fate::Uncovering;
+            } else {
+                self.uncovering.push((tag, sequence));
             }
         }
     }
+}
 
-    pub(super) fn count(&self, fate: Fate) -> u64 {
-        self.fates.iter().flatten().filter(|other| **other == fate).count() as u64
-    }
+/// Whether what the index holds is the record that was read.
+fn is_at(input: &Input, segment: u32, sequence: u64, held: u64) -> bool {
+    (input.sealed.segment, sequence) == (segment, held)
 }
 
 impl Stop {
     /// An input that cannot be read is left alone; an end of the store is not its fault.
     fn about(self, input: &Input) -> Stop {
         match self {
-            Stop::Failed(error @ (crate::Error::Damaged { .. } | crate::Error::Io { .. })) => {
+            Stop::Failed(error @ (Error::Damaged { .. } | Error::Io { .. })) => {
                 Stop::Damaged { segment: input.sealed.segment, error }
             }
             stop => stop,

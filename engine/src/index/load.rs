@@ -11,11 +11,10 @@ use super::{ENTRY_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombst
 use crate::address::Tenant;
 use crate::log::hint::{Hint, HintRecord};
 use crate::log::record::Kind;
+use crate::sync::{AtomicU32, Ordering, thread};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::str;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 
 /// The number of a node that a record became, by the record's place in its hint; [`NONE`] if it became none. It stands
 /// for that record only if the node has its sequence: the node may have gone to a newer record since.

@@ -299,11 +299,11 @@ impl Index {
             if slot.sequence == sequence {
                 debug_assert_eq!(slot.length, length, "a copy is as long as the record");
                 *node = Node::new(tag, &Slot { segment, position, ..slot }, node.older());
-                self.usage_mut(slot.segment).live_bytes -= u64::from(length);
-                self.usage_mut(segment).live_bytes += u64::from(length);
+                self.usage_mut(slot.segment).live_bytes -= u64::from(slot.length);
+                self.usage_mut(segment).live_bytes += u64::from(slot.length);
             }
         } else if let Some(grave) = self.graves.find_mut(tag.hash, |grave| grave.tag == tag) {
-            let before = grave.tombstone.segment;
+            let Tombstone { segment: before, length, .. } = grave.tombstone;
             if grave.tombstone.sequence == sequence {
                 grave.tombstone.segment = segment;
                 if grave.older > 0 {

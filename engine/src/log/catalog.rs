@@ -33,9 +33,9 @@ use crate::clock::CarriedClock;
 use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{Error, Result};
 use crate::shortage::Shortage;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// A segment for removals takes this share of the reserve…
 const REMOVALS_SHARE: u64 = 8;
@@ -102,6 +102,8 @@ struct Kept {
     manifest: Manifest,
     /// Segments that an older manifest may name and this one does not. Their files are removed once it is in force.
     obsolete: Vec<u32>,
+    /// The directory may be another's by now.
+    ended: bool,
 }
 
 /// A segment that is named in the manifest, and still empty.
@@ -129,7 +131,7 @@ impl Catalog {
             segment_bytes,
             reserve: Reserve::new(reserve_bytes),
             feed_floor: AtomicU64::new(manifest.feed_floor),
-            manifest: Mutex::new(Kept { manifest, obsolete }),
+            manifest: Mutex::new(Kept { manifest, obsolete, ended: false }),
             spare: Mutex::new(None),
             removals: Mutex::default(),
             in_doubt: OnceLock::new(),
@@ -162,6 +164,7 @@ impl Catalog {
     /// Makes sure that the reserve is whole, and a segment ready for the next rotation.
     pub(crate) fn prepare(&self, clock: &CarriedClock) -> Result<()> {
         let mut spare = lock(&self.spare);
+        self.check(&lock(&self.manifest))?;
         if spare.is_some() {
             return self.fill_reserve();
         }
@@ -270,7 +273,7 @@ impl Catalog {
 
     fn create(&self, capacity: u64, clock: &CarriedClock) -> Result<Spare> {
         let mut kept = lock(&self.manifest);
-        self.check()?;
+        self.check(&kept)?;
         let mut next = kept.manifest.clone();
         let id = next.take_number()?;
         next.open.push(id);
@@ -307,6 +310,7 @@ impl Catalog {
             records: footer.records,
             store: self.store,
         };
+        self.check(&lock(&self.manifest))?;
         let is_empty = footer.frames == 0;
         if !is_empty {
             let seal = || seal_file(segment, footer).map_err(|error| self.error("seal", error));
@@ -390,13 +394,20 @@ impl Catalog {
         Ok(())
     }
 
+    /// From here on nothing is changed any more: the directory's lock is about to be let go of. The caller keeps others from
+    /// sealing, and from compaction.
+    pub(crate) fn end(&self) {
+        let _spare = lock(&self.spare);
+        lock(&self.manifest).ended = true;
+    }
+
     /// Replaces the manifest by one that gives room back, or is the last.
     fn replace_with_reserve(&self, kept: &mut Kept, next: &Manifest) -> Result<()> {
         self.with_reserve(next.encode().len() as u64, || self.replace(kept, next.clone()))
     }
 
     fn replace(&self, kept: &mut Kept, mut next: Manifest) -> Result<()> {
-        self.check()?;
+        self.check(kept)?;
         let failed = |error| self.error("write the manifest for", error);
         next.write_beside(&*self.disk).map_err(failed)?;
         match self.disk.rename(MANIFEST_NEW_FILE, MANIFEST_FILE) {
@@ -414,7 +425,7 @@ impl Catalog {
     /// The manifest that is in force.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         let kept = lock(&self.manifest);
-        self.check()?;
+        self.check(&kept)?;
         Ok(kept.manifest.clone())
     }
 
@@ -490,7 +501,11 @@ impl Catalog {
         Error::io(format!("replace the manifest in {}", self.disk.location()), error)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether anything may be changed.
+    fn check(&self, kept: &Kept) -> Result<()> {
+        if kept.ended {
+            return Err(Error::Closed);
+        }
         self.in_doubt.get().map_or(Ok(()), |cause| Err(Error::Failed { cause: Arc::clone(cause) }))
     }
 

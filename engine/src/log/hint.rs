@@ -22,11 +22,11 @@
 //!                                               56  namespace, key
 //! ```
 
-use super::content::Content;
 use super::format::{FEATURES, FORMAT_VERSION, Fields, VERSION_MAX, array_at};
 use super::manifest::Sealed;
 use super::record::{Kind, Record};
-use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant};
+use super::window::read_start;
+use crate::address::{Address, KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant};
 use crate::disk::{Disk, write_all_at};
 use std::{io, str};
 
@@ -65,20 +65,19 @@ pub(crate) struct HintRecord<'a> {
 pub(crate) struct Hint {
     pub(crate) segment: u32,
     pub(crate) records: u32,
-    content: Content,
-    /// Where the records start in `content`.
+    bytes: Vec<u8>,
+    /// Where the records start in `bytes`.
     start: usize,
 }
 
 impl Hint {
     /// The hint of `segment` with no records yet.
     pub(crate) fn new(segment: u32) -> Hint {
-        Hint { segment, records: 0, content: Content::Memory(Vec::new()), start: 0 }
+        Hint { segment, records: 0, bytes: Vec::new(), start: 0 }
     }
 
     /// Adds a record of the log that stands at `position`.
     pub(crate) fn push(&mut self, record: &Record<'_>, position: u32) {
-        let Content::Memory(bytes) = &mut self.content else { return };
         let record = HintRecord {
             kind: record.kind,
             tenant: record.tenant,
@@ -91,7 +90,7 @@ impl Hint {
             created_at: record.created_at,
             deadline: record.deadline,
         };
-        record.encode(bytes);
+        record.encode(&mut self.bytes);
         self.records += 1;
     }
 
@@ -105,21 +104,25 @@ impl Hint {
     }
 
     fn body(&self) -> &[u8] {
-        self.content.bytes().get(self.start..).unwrap_or_default()
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
     /// Reads the hint file of a sealed segment, if there is one and it is of use.
     pub(crate) fn read(disk: &dyn Disk, sealed: &Sealed) -> Option<Hint> {
         let name = file_name(sealed.segment);
         let file = disk.open(&name).ok()?;
-        let content = Content::read(&*file, &name, file.len().ok()?).ok()?;
-        let bytes = content.bytes();
-        let header: &[u8; HEADER_BYTES] = array_at(bytes, 0)?;
+        let length = file.len().ok()?;
+        let longest = u64::from(sealed.records) * (RECORD_BYTES + NAMESPACE_BYTES_MAX + KEY_BYTES_MAX) as u64;
+        if length > HEADER_BYTES as u64 + longest {
+            return None;
+        }
+        let bytes = read_start(&*file, &name, length).ok()?;
+        let header: &[u8; HEADER_BYTES] = array_at(&bytes, 0)?;
         let body = bytes.get(HEADER_BYTES..)?;
         if *header != encode_header(sealed, body) {
             return None;
         }
-        let hint = Hint { segment: sealed.segment, records: sealed.records, content, start: HEADER_BYTES };
+        let hint = Hint { segment: sealed.segment, records: sealed.records, bytes, start: HEADER_BYTES };
         hint.is_sound(sealed).then_some(hint)
     }
 
@@ -129,13 +132,11 @@ impl Hint {
         while let Some((record, behind)) = HintRecord::split(rest) {
             (rest, records) = (behind, records + 1);
             let end = u64::from(record.position) + u64::from(record.length);
-            let is_text = str::from_utf8(record.namespace).is_ok() && str::from_utf8(record.key).is_ok();
             let is_possible = record.sequence.max(record.creation) <= VERSION_MAX
                 && record.sequence <= sealed.highest_sequence
                 && end <= sealed.end
-                && (1..=NAMESPACE_BYTES_MAX).contains(&record.namespace.len())
-                && (1..=KEY_BYTES_MAX).contains(&record.key.len());
-            if !is_text || !is_possible {
+                && record.address().is_some();
+            if !is_possible {
                 return false;
             }
         }
@@ -177,6 +178,12 @@ fn encode_header(sealed: &Sealed, body: &[u8]) -> [u8; HEADER_BYTES] {
 }
 
 impl<'a> HintRecord<'a> {
+    /// Nothing if the names are none that an entry can have.
+    fn address(&self) -> Option<Address<'a>> {
+        let (namespace, key) = (str::from_utf8(self.namespace).ok()?, str::from_utf8(self.key).ok()?);
+        Address::new(self.tenant, namespace, key).ok()
+    }
+
     /// Cuts the first record off.
     fn split(bytes: &'a [u8]) -> Option<(HintRecord<'a>, &'a [u8])> {
         let header: &[u8; RECORD_BYTES] = array_at(bytes, 0)?;

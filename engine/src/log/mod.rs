@@ -2,12 +2,11 @@
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
 //! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `scan` reads a sealed one and `check`
-//! verifies it, `hint` is its digest, `writer` writes a compacted one, `reserve` is the room kept for a full disk, and
+//! verifies it, `window` reads files from end to end for both, `hint` is a segment's digest, `writer` writes a compacted one, `reserve` is the room kept for a full disk, and
 //! `catalog` the keeper of them all.
 
 pub(crate) mod catalog;
 pub(crate) mod check;
-pub(crate) mod content;
 pub mod format;
 pub mod frame;
 pub mod header;
@@ -17,4 +16,5 @@ pub mod record;
 pub(crate) mod reserve;
 pub(crate) mod scan;
 pub(crate) mod segment;
+pub(crate) mod window;
 pub(crate) mod writer;

@@ -8,8 +8,9 @@
 //! kept open either, so that somebody who removes it by hand gets its room.
 
 use crate::disk::Disk;
+use crate::sync::{Mutex, MutexGuard};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 /// Name of the file.
 pub(crate) const RESERVE_FILE: &str = "RESERVE";

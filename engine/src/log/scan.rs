@@ -1,12 +1,12 @@
 //! Reading a sealed segment from end to end.
 
-use super::content::Content;
-use super::frame::{Frame, FrameError, Verify};
+use super::frame::Verify;
 use super::header::HEADER_BYTES;
 use super::hint::Hint;
 use super::manifest::Sealed;
 use super::record::Record;
 use super::segment::file_name;
+use super::window::{Window, check_length};
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 
@@ -22,14 +22,11 @@ pub(crate) fn scan<E: From<Error>>(
     mut look: impl FnMut(u32, &Record<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let name = file_name(sealed.segment);
-    let content = Content::read(file, &name, sealed.end)?;
-    let bytes = content.bytes();
-    let (mut at, mut records) = (HEADER_BYTES, 0);
-    while at < bytes.len() {
-        // Positions in a segment fit 32 bits.
-        let position = u32::try_from(at).unwrap_or(u32::MAX);
-        let frame = Frame::decode(&bytes[at..], sealed.salt(), position, sealed.kind, verify)
-            .map_err(|error| damage(&name, position, error))?;
+    check_length(file, &name, sealed.end)?;
+    let mut window = Window::new(file, sealed.end);
+    let (mut at, mut records) = (HEADER_BYTES as u64, 0);
+    while at < sealed.end {
+        let frame = window.frame(at, sealed, verify).map_err(|error| error.of(&name, at))?;
         for (position, record) in frame.records(sealed.salt(), Verify::Heads).flatten() {
             if record.sequence > sealed.highest_sequence {
                 return Err(
@@ -39,7 +36,7 @@ pub(crate) fn scan<E: From<Error>>(
             look(position, &record)?;
         }
         records += frame.header.records;
-        at += frame.header.frame_bytes();
+        at += frame.header.frame_bytes() as u64;
     }
     if records != sealed.records {
         return Err(
@@ -57,9 +54,4 @@ pub(crate) fn hint(file: &dyn DiskFile, sealed: &Sealed) -> Result<Hint> {
         Ok(())
     })?;
     Ok(hint)
-}
-
-fn damage(name: &str, position: u32, error: FrameError) -> Error {
-    let offset = if let FrameError::Record(_, at) = error { at } else { position };
-    Error::damaged(name, offset.into(), error.describe())
 }

@@ -5,9 +5,9 @@ use super::header::SegmentKind;
 use super::record::{Record, RecordError};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
+use crate::sync::{AtomicU32, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The segments that exist, by number. Readers hold on to one table while they work; a change makes a new table.
 pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
@@ -76,6 +76,21 @@ impl Segment {
         scratch: &'s mut Vec<u8>,
     ) -> Result<Record<'s>> {
         let bytes = self.bytes(position, length, scratch)?;
+        self.verified(position, bytes)
+    }
+
+    /// As [`Segment::record`], always read into `scratch`: an error of the medium is an error then, where reading through a
+    /// mapping would end the process.
+    pub(crate) fn read_record<'s>(
+        &self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Record<'s>> {
+        self.verified(position, self.read(position, length, scratch)?)
+    }
+
+    fn verified<'b>(&self, position: u32, bytes: &'b [u8]) -> Result<Record<'b>> {
         match Record::decode(bytes, self.salt, position) {
             Ok(record) if record.encoded_len() == bytes.len() => Ok(record),
             Ok(_) => Err(self.damaged(position, RecordError::Head)),
@@ -99,12 +114,17 @@ impl Segment {
         scratch: &'s mut Vec<u8>,
     ) -> Result<&'s [u8]> {
         debug_assert!(position + length <= self.written());
-        let (start, length) = (position as usize, length as usize);
-        if let Some(map) = &self.map {
-            return map.get(start, length).ok_or_else(|| self.damaged(position, RecordError::CutOff));
+        match &self.map {
+            Some(map) => map
+                .get(position as usize, length as usize)
+                .ok_or_else(|| self.damaged(position, RecordError::CutOff)),
+            None => self.read(position, length, scratch),
         }
+    }
+
+    fn read<'s>(&self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {
         scratch.clear();
-        scratch.resize(length, 0);
+        scratch.resize(length as usize, 0);
         read_exact_at(&*self.file, scratch, position.into())
             .map_err(|error| Error::io(format!("read {} at byte {position}", file_name(self.id)), error))?;
         Ok(scratch)

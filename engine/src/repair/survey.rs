@@ -131,6 +131,9 @@ impl<V: Visitor> Survey<'_, V> {
         named.extend(&manifest.retired);
         self.surveyed.unnamed =
             files.iter().filter(|id| !named.contains(id)).map(|id| file_name(*id)).collect();
+        if manifest.sealed.iter().any(|sealed| sealed.highest_sequence > manifest.sequence) {
+            self.tell(MANIFEST_FILE, 0, None, "a sealed segment is newer than the store", None);
+        }
         self.sealed_sequence = manifest.sequence;
         self.note_high(manifest.sequence.max(manifest.ceiling), manifest.time_ms);
         (sources, Some(Last { sequence: manifest.sequence, chain: manifest.chain }))

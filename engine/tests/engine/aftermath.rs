@@ -87,7 +87,7 @@ impl Tally {
     }
 
     /// Each backup that was begun is whole, and holds exactly its state, or is known not to be a backup.
-    fn check_backups(&mut self, crashed: &Run, disk: &SimDisk, context: &str) {
+    pub(crate) fn check_backups(&mut self, crashed: &Run, disk: &SimDisk, context: &str) {
         for (name, index, is_reported) in &crashed.history.backups {
             let (backup, target) = (disk.directory(name), disk.directory(&format!("restored-{name}")));
             let context = format!("{context}: backup {name}");

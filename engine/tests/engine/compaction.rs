@@ -277,7 +277,12 @@ fn readers_keep_what_they_read_and_nothing_longer() {
 #[test]
 fn the_background_keeps_to_its_aim() {
     let (disk, clock) = (SimDisk::new(1), HandClock::new());
-    let compaction = Compaction { space_amplification: 2.0, bytes_per_second: 0, background: true };
+    let compaction = Compaction {
+        space_amplification: 2.0,
+        bytes_per_second: 0,
+        background: true,
+        ..Compaction::default()
+    };
     let store =
         small(&clock).background(true).compaction(compaction).open_on(Arc::new(disk.clone())).unwrap();
     for round in 0..60 {

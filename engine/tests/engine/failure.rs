@@ -1,7 +1,8 @@
 //! Disks that fail without a crash: at every operation, in every way. Disks that are full: see `space`.
 
-use crate::support::{at, dump};
-use crate::workload::{Change, Run, Step, put, random, small};
+use crate::aftermath::{Tally, operations, seeds};
+use crate::support::{Chance, at, dump};
+use crate::workload::{Change, Run, Step, backed_up, compacting, put, random, small};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk, Survival};
 use larder_engine::{Condition, Durability, Error, Put};
@@ -48,7 +49,8 @@ fn check_after_error(run: &mut Run, error: &Error, context: &str) {
 }
 
 /// Opens `disk`, which must be in a state of the history from `floor` on, and looks whether what it then tells lasts.
-fn reopen(run: &Run, disk: &SimDisk, floor: usize, context: &str) {
+fn reopen(tally: &mut Tally, run: &Run, disk: &SimDisk, floor: usize, context: &str) {
+    tally.check_backups(run, disk, context);
     let mut next = run.goes_on(disk, run.history.last());
     next.open().unwrap_or_else(|error| panic!("{context}: {error}"));
     let index = next.state(floor, context);
@@ -60,10 +62,18 @@ fn reopen(run: &Run, disk: &SimDisk, floor: usize, context: &str) {
     let mut last = run.goes_on(&disk, run.history.last());
     last.open().unwrap_or_else(|error| panic!("{context}: after a power cut: {error}"));
     assert_eq!(last.state(index, &format!("{context}: after a power cut")), index);
+    tally.count(2);
 }
 
 /// Runs a workload with one fault. Returns whether anybody noticed.
-fn strike(seed: u64, durability: Durability, steps: &[Step], number: u64, fault: Fault) -> bool {
+fn strike(
+    tally: &mut Tally,
+    seed: u64,
+    durability: Durability,
+    steps: &[Step],
+    number: u64,
+    fault: Fault,
+) -> bool {
     let context = format!("seed {seed}, {durability:?}, {fault:?} at operation {number}");
     let disk = SimDisk::new(seed);
     disk.keep_trace();
@@ -116,34 +126,30 @@ fn strike(seed: u64, durability: Durability, steps: &[Step], number: u64, fault:
                 | Err(Error::Io { .. } | Error::NoSpace { .. } | Error::Denied { .. } | Error::Failed { .. })
         );
         assert!(typed, "{context}: {closed:?}");
-        reopen(&run, &disk, acknowledged, &format!("{context}: closed"));
+        reopen(tally, &run, &disk, acknowledged, &format!("{context}: closed"));
     } else if number % 3 == 1 {
         let disk = disk.kill();
         run.store = None;
-        reopen(&run, &disk, acknowledged, &format!("{context}: killed"));
+        reopen(tally, &run, &disk, acknowledged, &format!("{context}: killed"));
     } else {
         let disk = disk.crash(cut);
         run.store = None;
-        reopen(&run, &disk, run.history.floor, &format!("{context}: {cut:?}"));
+        reopen(tally, &run, &disk, run.history.floor, &format!("{context}: {cut:?}"));
     }
     noticed
 }
 
-fn operations(seed: u64, durability: Durability, steps: &[Step]) -> u64 {
-    let disk = SimDisk::new(seed);
-    let mut run = Run::new(&disk, durability);
-    run.all(steps).unwrap();
-    run.close().unwrap();
-    disk.op_count()
-}
-
-fn at_every_operation(durability: Durability) {
-    let steps = small();
+/// Has every operation of a workload fail in every way.
+fn at_every_operation(name: &str, durability: Durability, steps: &[Step]) {
+    let count = operations(1, durability, steps);
+    let seeds = 0..seeds(1) * count;
+    let what = format!("{name}, {durability:?}, every fault at each of {count} operations, seeds {seeds:?}");
+    let mut tally = Tally::of(what);
     let (mut struck, mut noticed) = (0, 0);
-    for number in 0..operations(1, durability, &steps) {
+    for seed in seeds {
         for fault in FAULTS {
-            // Three seeds, for the three ends of a run.
-            noticed += u32::from(strike(number, durability, &steps, number, fault));
+            // What a run ends with varies with the number of the operation.
+            noticed += u32::from(strike(&mut tally, seed, durability, steps, seed % count, fault));
             struck += 1;
         }
     }
@@ -152,22 +158,34 @@ fn at_every_operation(durability: Durability) {
 
 #[test]
 fn any_failing_operation_at_level_durable() {
-    at_every_operation(Durable);
+    at_every_operation("a bit of everything", Durable, &small());
 }
 
 #[test]
 fn any_failing_operation_at_level_buffered() {
-    at_every_operation(Buffered);
+    at_every_operation("a bit of everything", Buffered, &small());
+}
+
+#[test]
+fn any_failing_operation_of_compaction() {
+    at_every_operation("jobs in a row", Durable, &compacting());
+}
+
+#[test]
+fn any_failing_operation_of_backups_and_compaction() {
+    at_every_operation("backups on the way", Buffered, &backed_up());
 }
 
 #[test]
 fn failing_operations_in_random_workloads() {
-    for seed in 0..150 {
+    let seeds = 0..seeds(600);
+    let mut tally = Tally::of(format!("faults in random workloads, seeds {seeds:?}"));
+    for seed in seeds {
         let durability = if seed % 2 == 0 { Durable } else { Buffered };
         let steps = random(seed, 15);
-        let mut chance = crate::support::Chance::new(seed);
+        let mut chance = Chance::new(seed);
         let count = operations(seed, durability, &steps);
-        strike(seed, durability, &steps, chance.below(count), chance.pick(&FAULTS));
+        strike(&mut tally, seed, durability, &steps, chance.below(count), chance.pick(&FAULTS));
     }
 }
 
@@ -175,6 +193,7 @@ fn failing_operations_in_random_workloads() {
 /// has to be written again before anybody is told.
 #[test]
 fn what_is_read_after_a_failed_sync_is_written_again() {
+    let mut tally = Tally::of("a failed sync, seed 1");
     for durability in [Durable, Buffered] {
         let disk = SimDisk::new(1);
         let mut run = Run::new(&disk, durability);
@@ -184,7 +203,7 @@ fn what_is_read_after_a_failed_sync_is_written_again() {
         assert!(matches!(error, Error::InDoubt { .. } | Error::Failed { .. }), "{error}");
         let disk = disk.kill();
         run.store = None;
-        reopen(&run, &disk, run.history.acknowledged, &format!("{durability:?}"));
+        reopen(&mut tally, &run, &disk, run.history.acknowledged, &format!("{durability:?}"));
     }
 }
 
@@ -243,6 +262,7 @@ fn a_lock_that_somebody_else_has_taken() {
 /// and says so.
 #[test]
 fn a_manifest_in_doubt_stops_the_store_at_once() {
+    let mut tally = Tally::of("a manifest in doubt, seed 1");
     // The second one needs another segment.
     let steps = [put("a", 600_000), put("b", 600_000)];
     let probe = SimDisk::new(1);
@@ -272,7 +292,7 @@ fn a_manifest_in_doubt_stops_the_store_at_once() {
             let acknowledged = run.history.acknowledged;
             let cut = disk.crash(Survival::Random);
             run.store = None;
-            reopen(&run, &cut, acknowledged, &context);
+            reopen(&mut tally, &run, &cut, acknowledged, &context);
         }
     }
 }
@@ -280,6 +300,7 @@ fn a_manifest_in_doubt_stops_the_store_at_once() {
 /// A segment that could not be sealed is still a part of the log, whatever is written and sealed after it.
 #[test]
 fn a_segment_that_cannot_be_sealed_loses_nothing() {
+    let mut tally = Tally::of("a segment that cannot be sealed, seed 1");
     for fault in [Fault::Eio, Fault::Enospc] {
         for kind in
             [OpKind::SetLen, OpKind::Write, OpKind::Sync, OpKind::Create, OpKind::Rename, OpKind::SyncDir]
@@ -313,7 +334,7 @@ fn a_segment_that_cannot_be_sealed_loses_nothing() {
             let acknowledged = run.history.acknowledged;
             let crashed = disk.crash(Survival::Nothing);
             run.store = None;
-            reopen(&run, &crashed, acknowledged, &context);
+            reopen(&mut tally, &run, &crashed, acknowledged, &context);
         }
     }
 }

@@ -256,6 +256,23 @@ fn verify_agrees_with_an_open() {
     }
 }
 
+/// Its checksum is right, but what it says cannot be: an open refuses it, and so verify says why.
+#[test]
+fn a_manifest_that_is_older_than_its_segments() {
+    let (disk, _) = three_segments(1);
+    let mut manifest = disk.read_file(MANIFEST).unwrap();
+    manifest[40..48].copy_from_slice(&1_u64.to_le_bytes());
+    let body = manifest.len() - 4;
+    let checksum = crc32fast::hash(&manifest[..body]).to_le_bytes();
+    manifest[body..].copy_from_slice(&checksum);
+    let bad = disk.crash(Survival::Everything);
+    bad.write_file(MANIFEST, &manifest);
+    let opened = open(&bad, Durable, &HandClock::new());
+    assert!(matches!(opened, Err(Error::Damaged { file, .. }) if file == MANIFEST));
+    let (_, told) = examine(&bad);
+    assert!(told.iter().any(|damage| damage.file == MANIFEST), "{told:#?}");
+}
+
 #[test]
 fn what_cannot_be_examined() {
     let (clock, disk) = (HandClock::new(), SimDisk::new(1));

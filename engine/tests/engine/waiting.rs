@@ -765,3 +765,72 @@ fn a_waker_may_drop_the_last_handle() {
         }
     }
 }
+
+/// A waker that closes the store.
+struct Closer(Mutex<Option<Store>>);
+
+impl Wake for Closer {
+    fn wake(self: Arc<Self>) {
+        self.0.lock().unwrap().take().unwrap().close().unwrap();
+    }
+}
+
+/// Compaction and backups bring the log to disk while they keep each other, and a close, from changing the segments. Who
+/// gets due by that is woken when they have let go.
+#[test]
+fn a_waker_may_close_the_store_during_a_compaction_or_a_backup() {
+    let compact = |store: &Store| store.compact().map(drop);
+    let backup = |store: &Store| {
+        let target: Arc<dyn Disk> = Arc::new(SimDisk::new(2));
+        store.backup_on(&target, |_| ()).map(drop)
+    };
+    for work in [compact, Store::compact_as_needed, backup] as [fn(&Store) -> _; 3] {
+        let (disk, clock) = (SimDisk::new(1), HandClock::new());
+        let options = options(Durability::Durable, &clock).segment_bytes(4096);
+        let store = options.open_on(Arc::new(disk.clone())).unwrap();
+        for round in 0..20 {
+            store.put(at("a"), &Put::new(&[round; 1000])).unwrap().unwrap();
+        }
+        let mut pending = store.write(|writer| writer.put(at("b"), &Put::new(b"1")).unwrap().unwrap());
+        let waker = Waker::from(Arc::new(Closer(Mutex::new(Some(store.clone())))));
+        assert!(poll_once(&mut pending, &waker).is_pending());
+        let (done, ended) = mpsc::channel();
+        let worker = store.clone();
+        thread::spawn(move || done.send(work(&worker)).unwrap());
+        ended.recv_timeout(WATCHDOG).expect("it ends").unwrap();
+        assert!(matches!(store.get(at("a")), Err(Error::Closed)));
+        pending.wait().unwrap();
+        let found = open(&disk, Durability::Durable, &clock).unwrap();
+        assert!(found.report().clean && found.get(at("b")).unwrap().is_some());
+    }
+}
+
+/// A closed store has let go of its directory: whatever handles are left, it changes nothing there any more.
+#[test]
+fn a_closed_store_leaves_the_disk_to_the_next_owner() {
+    for fails in [false, true] {
+        let (disk, clock) = (SimDisk::new(1), HandClock::new());
+        let small = || options(Durability::Durable, &clock).segment_bytes(4096);
+        let store = small().open_on(Arc::new(disk.clone())).unwrap();
+        for round in 0..20 {
+            store.put(at("a"), &Put::new(&[round; 1000])).unwrap().unwrap();
+        }
+        let other = store.clone();
+        if fails {
+            disk.fail_next(OpKind::Sync, Fault::Eio);
+            assert!(store.put(at("a"), &Put::new(b"1")).is_err());
+        }
+        assert_eq!(store.close().is_err(), fails);
+        let next = small().open_on(Arc::new(disk.clone())).unwrap();
+        let operations = disk.op_count();
+        assert!(matches!(other.compact(), Err(Error::Closed)));
+        assert!(matches!(other.compact_as_needed(), Err(Error::Closed)));
+        let target: Arc<dyn Disk> = Arc::new(SimDisk::new(2));
+        assert!(matches!(other.backup_on(&target, |_| ()), Err(Error::Closed)));
+        other.admission().wait();
+        assert!(matches!(other.put(at("a"), &Put::new(b"2")), Err(Error::Closed)));
+        drop(other);
+        assert_eq!(disk.op_count(), operations, "nothing was changed: {:?}", disk.trace());
+        next.close().unwrap();
+    }
+}

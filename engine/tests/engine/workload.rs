@@ -311,7 +311,12 @@ impl Run {
 
     pub(crate) fn open(&mut self) -> Result<()> {
         // As eager as it can be.
-        let compaction = Compaction { space_amplification: 1.05, bytes_per_second: 0, background: false };
+        let compaction = Compaction {
+            space_amplification: 1.05,
+            bytes_per_second: 0,
+            background: false,
+            ..Compaction::default()
+        };
         let options =
             options(self.durability, &self.clock).segment_bytes(SEGMENT_BYTES).compaction(compaction);
         self.store = Some(options.open_on(Arc::new(self.disk.clone()))?);

@@ -32,11 +32,12 @@ mod tests;
 mod trace;
 
 use super::{Disk, DiskFile, DiskLock, Map};
+use crate::sync::{Mutex, MutexGuard};
 use state::State;
 use std::any::Any;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 pub use fault::{Fault, When};
 pub use limits::Limits;

@@ -1,0 +1,143 @@
+//! Holding writers to what compaction gives back, before the log is longer than it may be.
+//!
+//! Else a writer that is faster than compaction would let the log grow without bounds. While jobs run, writers have an
+//! account. It begins with the bytes by which the log may still grow, see
+//! [`Compaction::space_amplification_max`](super::Compaction::space_amplification_max); each stretch that a job reads or
+//! copies adds most of what will come free by that, and what is written is taken off. Who finds it empty waits for the next
+//! stretch, which is short, and never for longer than the jobs last, however they end.
+
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
+use std::sync::PoisonError;
+
+/// The share of what comes free that writers get. The rest shortens the log.
+const WRITERS_SHARE: f64 = 0.75;
+
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    is_on: AtomicBool,
+    account: Mutex<Account>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// Bytes that may be written; below zero after a long write.
+    credit: f64,
+    /// What they began with: what is not used up is no reason to grow further.
+    slack: f64,
+    /// Bytes for writers for each that the job reads or copies.
+    rate: f64,
+}
+
+/// As long as it lives, writers are held to what jobs give back.
+#[derive(Debug)]
+pub(super) struct Held<'t>(&'t Throttle);
+
+impl Throttle {
+    fn lock(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to hold writers back.
+    pub(super) fn hold(&self) -> Held<'_> {
+        *self.lock() = Account { credit: f64::INFINITY, ..Account::default() };
+        self.is_on.store(true, Ordering::Release);
+        Held(self)
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Acquire)
+    }
+
+    /// Whether a write may begin.
+    pub(crate) fn admits(&self) -> bool {
+        !self.is_on() || self.lock().credit > 0.0
+    }
+
+    /// Waits until a write may begin.
+    pub(crate) fn wait(&self) {
+        let mut account = self.lock();
+        while self.is_on() && account.credit <= 0.0 {
+            account = self.changed.wait(account).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Notes that so many bytes were written.
+    pub(crate) fn spend(&self, bytes: u64) {
+        if self.is_on() {
+            self.lock().credit -= bytes_of(bytes);
+        }
+    }
+
+    /// Notes that the job has read or copied so many bytes.
+    pub(super) fn earn(&self, bytes: u64) {
+        let mut account = self.lock();
+        let earned = bytes_of(bytes) * account.rate;
+        account.credit = (account.credit + earned).min(account.slack.max(earned));
+        drop(account);
+        self.changed.notify_all();
+    }
+}
+
+impl Held<'_> {
+    /// A job begins, which frees `share` bytes for each that it reads or copies. The log may grow by `slack` bytes.
+    pub(super) fn begin_job(&self, slack: f64, share: f64) {
+        *self.0.lock() = Account { credit: slack, slack, rate: share * WRITERS_SHARE };
+        self.0.changed.notify_all();
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Under the lock: who has just found it on does not miss the end of it.
+        let account = self.0.lock();
+        self.0.is_on.store(false, Ordering::Release);
+        drop(account);
+        self.0.changed.notify_all();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "fewer bytes than a petabyte")]
+fn bytes_of(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_comes_free() {
+        let throttle = Throttle::default();
+        throttle.spend(1 << 30);
+        assert!(throttle.admits());
+        let held = throttle.hold();
+        assert!(throttle.admits());
+        held.begin_job(100.0, 0.5);
+        throttle.spend(100);
+        assert!(!throttle.admits());
+        throttle.earn(1000);
+        assert!(throttle.admits());
+        throttle.spend(600);
+        throttle.earn(500);
+        assert!(!throttle.admits());
+        (0..10).for_each(|_| throttle.earn(1000));
+        throttle.spend(375);
+        assert!(!throttle.admits(), "what was not used up is gone");
+        drop(held);
+        throttle.wait();
+        assert!(throttle.admits());
+    }
+
+    #[test]
+    fn the_end_of_the_job_lets_all_go_on() {
+        let throttle = Throttle::default();
+        let held = throttle.hold();
+        held.begin_job(0.0, 1.0);
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| throttle.wait())).collect();
+            drop(held);
+            waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
+        });
+    }
+}
