@@ -24,7 +24,7 @@ use crate::threads::{Signal, Threads};
 use crate::view::View;
 use crate::writer::{Deleted, Means, Writer};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, atomic};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// An open store. A cheap handle: clones share the store, which is closed when the last of them is dropped.
@@ -58,8 +58,8 @@ pub(crate) struct Inner {
     pub(crate) compaction: Compaction,
     pub(crate) compactor: Compactor,
     pub(crate) feed_retention_bytes: u64,
-    /// Number of change feeds: a statistic.
-    pub(crate) feeds: atomic::AtomicU64,
+    /// Number of change feeds.
+    pub(crate) feeds: AtomicU64,
 }
 
 /// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
@@ -133,7 +133,7 @@ impl Store {
             compaction: options.compaction,
             compactor: Compactor::default(),
             feed_retention_bytes: options.feed_retention_bytes,
-            feeds: atomic::AtomicU64::new(0),
+            feeds: AtomicU64::new(0),
         });
         let threads = if options.background {
             Threads::start(&inner, options.sync_interval, options.compaction.background)

@@ -80,14 +80,14 @@ impl Changes {
         self.more
     }
 
-    /// Whether `record` can be added, so that there are no more than so many bytes.
-    pub(super) fn has_room(&self, record: &Record<'_>, bytes_max: usize) -> bool {
-        self.is_empty() || self.bytes.len() + record.encoded_len() <= bytes_max
-    }
-
-    pub(super) fn push(&mut self, record: &Record<'_>) {
-        record.encode(&mut self.bytes);
-        self.count += 1;
+    /// Adds a record, if it is the first or there are no more than so many bytes then. Returns whether it did.
+    pub(super) fn take(&mut self, record: &Record<'_>, bytes_max: usize) -> bool {
+        let has_room = self.is_empty() || self.bytes.len() + record.encoded_len() <= bytes_max;
+        if has_room {
+            record.encode(&mut self.bytes);
+            self.count += 1;
+        }
+        has_room
     }
 }
 

@@ -11,8 +11,7 @@ mod walk;
 
 use crate::address::Tenant;
 use crate::error::{Error, Result};
-use crate::log::frame::Frame;
-use crate::log::record::Record;
+use crate::log::record::{Outline, Record};
 use crate::log::segment::SegmentTable;
 use crate::store::{Inner, Store};
 use std::sync::Arc;
@@ -191,42 +190,14 @@ impl Feed {
                 break;
             };
             if header.last_sequence() > self.version {
-                let frame = walk.frame(&header, &mut scratch)?;
-                if !self.take(&walk, &frame, bytes_max, changes)? {
+                let take = |record: &Record<'_>| changes.take(record, bytes_max);
+                if !walk.records(&header, &self.scope, &mut self.version, take)? {
                     break;
                 }
             }
             walk.pass(&header);
         }
         Ok(())
-    }
-
-    /// Takes what is watched out of a frame. False if there is no room for all of it.
-    fn take(
-        &mut self,
-        walk: &Walk<'_>,
-        frame: &Frame<'_>,
-        bytes_max: usize,
-        changes: &mut Changes,
-    ) -> Result<bool> {
-        let mut scratch = Vec::new();
-        for found in walk.records(frame) {
-            let (position, record) = found?;
-            if record.sequence <= self.version {
-                continue;
-            }
-            if self.scope.holds(&record) {
-                let record = self.scope.cut(record);
-                if !changes.has_room(&record, bytes_max) {
-                    return Ok(false);
-                }
-                let record =
-                    if self.scope.values { walk.whole(position, &record, &mut scratch)? } else { record };
-                changes.push(&record);
-            }
-            self.version = record.sequence;
-        }
-        Ok(true)
     }
 }
 
@@ -255,10 +226,10 @@ impl Scope {
         }
     }
 
-    fn holds(&self, record: &Record<'_>) -> bool {
+    fn holds(&self, record: &Outline<'_>) -> bool {
         self.tenant.is_none_or(|tenant| tenant == record.tenant)
-            && self.namespace.as_deref().is_none_or(|namespace| namespace == record.namespace)
-            && record.key.starts_with(&*self.prefix)
+            && self.namespace.as_deref().is_none_or(|namespace| namespace.as_bytes() == record.namespace)
+            && record.key.starts_with(self.prefix.as_bytes())
     }
 
     /// As much of a record as is watched.

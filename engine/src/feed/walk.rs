@@ -1,8 +1,9 @@
 //! From frame to frame through the segments of the log, as far as they are durable.
 
+use super::Scope;
 use crate::error::{Error, Result};
 use crate::log::catalog::HEADER_LENGTH;
-use crate::log::frame::{self, Frame, FrameError, Header, Verify};
+use crate::log::frame::{self, FrameError, Header};
 use crate::log::header::SegmentKind;
 use crate::log::record::Record;
 use crate::log::segment::{Segment, SegmentTable, file_name};
@@ -100,33 +101,50 @@ impl<'t> Walk<'t> {
         Ok((first.last_sequence() <= self.durable).then_some(next))
     }
 
-    /// The frame with this header, which is the next one.
-    pub(super) fn frame<'s>(&'s self, header: &Header, scratch: &'s mut Vec<u8>) -> Result<Frame<'s>> {
-        let bytes = self.segment.bytes(self.position, frame_bytes(header), scratch)?;
-        Ok(Frame::of(*header, self.position, bytes))
-    }
-
-    /// The records of a frame, with their positions; all but bodies are verified.
-    pub(super) fn records<'s>(
-        &'s self,
-        frame: &Frame<'s>,
-    ) -> impl Iterator<Item = Result<(u32, Record<'s>)>> {
-        let sequences = frame.header.first_sequence..;
-        frame.records(self.segment.salt, Verify::Heads).zip(sequences).map(|(found, sequence)| match found {
-            Ok((at, record)) if record.sequence == sequence => Ok((at, record)),
-            Ok((at, _)) => Err(damaged(self.segment, at, FrameError::Content)),
-            Err((at, error)) => Err(damaged(self.segment, at, FrameError::Record(error, at))),
-        })
-    }
-
-    /// A record of a frame once more, with its body verified.
-    pub(super) fn whole<'s>(
-        &'s self,
-        position: u32,
-        record: &Record<'_>,
-        scratch: &'s mut Vec<u8>,
-    ) -> Result<Record<'s>> {
-        self.segment.record(position, u32::try_from(record.encoded_len()).unwrap_or(u32::MAX), scratch)
+    /// Calls `take` with each record of the next frame that is after `version` and watched, verified, until that
+    /// returns false. Raises `version` to the last record that was passed or taken. Returns
+    /// whether the frame is done with.
+    ///
+    /// What is passed over has been verified before, if not by this feed then by another.
+    pub(super) fn records(
+        &self,
+        header: &Header,
+        scope: &Scope,
+        version: &mut u64,
+        mut take: impl FnMut(&Record<'_>) -> bool,
+    ) -> Result<bool> {
+        let (segment, end) = (self.segment, self.position + frame_bytes(header));
+        let is_known = segment.is_known(self.position, end);
+        let mut scratch = Vec::new();
+        let bytes = segment.bytes(self.position, frame_bytes(header), &mut scratch)?;
+        let broken = |at: usize, error| damaged(segment, self.position + length_u32(at), error);
+        let mut at = frame::HEADER_BYTES;
+        for sequence in header.first_sequence..=header.last_sequence() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let outline = Record::outline(rest).filter(|outline| outline.sequence == sequence);
+            let outline = outline.ok_or_else(|| broken(at, FrameError::Content))?;
+            let is_watched = sequence > *version && scope.holds(&outline);
+            if !is_known || is_watched {
+                let position = self.position + length_u32(at);
+                let record = match is_watched && scope.values {
+                    true => Record::decode(rest, segment.salt, position),
+                    false => Record::decode_head(rest, segment.salt, position),
+                };
+                let record = record.map_err(|error| broken(at, FrameError::Record(error, position)))?;
+                if is_watched && !take(&scope.cut(record)) {
+                    return Ok(false);
+                }
+            }
+            *version = sequence.max(*version);
+            at += outline.length;
+        }
+        if at != bytes.len() {
+            return Err(broken(at, FrameError::Content));
+        }
+        if !is_known {
+            segment.note_known(self.position, end);
+        }
+        Ok(true)
     }
 
     /// Goes past the frame with this header.
@@ -162,7 +180,7 @@ fn next_header(
         let length = (end - start).min(SEEK_BYTES);
         let bytes = segment.bytes(start, length, scratch)?;
         if let Some((at, header)) = frame::find_header(bytes, start, 0, segment.salt) {
-            return Ok(Some((start + u32::try_from(at).unwrap_or(u32::MAX), header)));
+            return Ok(Some((start + length_u32(at), header)));
         }
         // A header may lie across the border.
         let overlap = if length == SEEK_BYTES { FRAME_HEADER_LENGTH - 1 } else { 0 };
@@ -184,7 +202,12 @@ fn header_at(segment: &Segment, position: u32, scratch: &mut Vec<u8>) -> Result<
 }
 
 fn frame_bytes(header: &Header) -> u32 {
-    u32::try_from(header.frame_bytes()).unwrap_or(u32::MAX)
+    length_u32(header.frame_bytes())
+}
+
+/// Positions in a segment fit 32 bits.
+fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn damaged(segment: &Segment, position: u32, error: FrameError) -> Error {

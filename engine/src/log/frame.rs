@@ -198,11 +198,6 @@ impl<'a> Frame<'a> {
         Ok(frame)
     }
 
-    /// The frame with this header, which alone was verified so far.
-    pub(crate) fn of(header: Header, position: u32, bytes: &'a [u8]) -> Frame<'a> {
-        Frame { header, position, bytes }
-    }
-
     /// The records with their positions in the segment, each verified.
     pub fn records(&self, salt: Salt, verify: Verify) -> Records<'a> {
         Records { bytes: self.bytes, at: HEADER_BYTES, position: self.position, salt, verify }

@@ -7,7 +7,7 @@ use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
 use crate::sync::{AtomicU32, Ordering};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, atomic};
 
 /// The segments that exist, by number. Readers hold on to one table while they work; a change makes a new table.
 pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
@@ -29,6 +29,8 @@ pub(crate) struct Segment {
     map: Option<Map>,
     /// Everything below this position is in the file, and stays as it is.
     written: AtomicU32,
+    /// Between which positions the change feed has verified all frames but for bodies: start in the upper half, end in the lower.
+    known: atomic::AtomicU64,
 }
 
 /// The file name of segment `id`.
@@ -54,7 +56,17 @@ impl Segment {
     ) -> Result<Segment> {
         let map =
             file.map(capacity.into()).map_err(|error| Error::io(format!("map {}", file_name(id)), error))?;
-        Ok(Segment { id, kind, salt, file, capacity, reserved: false, map, written: AtomicU32::new(written) })
+        Ok(Segment {
+            id,
+            kind,
+            salt,
+            file,
+            capacity,
+            reserved: false,
+            map,
+            written: AtomicU32::new(written),
+            known: atomic::AtomicU64::new(0),
+        })
     }
 
     /// Everything below this position can be read from the file.
@@ -96,6 +108,27 @@ impl Segment {
             Ok(_) => Err(self.damaged(position, RecordError::Head)),
             Err(error) => Err(self.damaged(position, error)),
         }
+    }
+
+    /// Whether the frame from `start` to `end` is [known](Segment::note_known).
+    pub(crate) fn is_known(&self, start: u32, end: u32) -> bool {
+        let (from, to) = self.known();
+        from <= start && end <= to
+    }
+
+    /// Notes that the heads in the frame from `start` to `end` were found to be intact, so that others who pass over them
+    /// need not verify them too. Of what is known elsewhere, only what adjoins is kept: all who follow the log are at its end.
+    pub(crate) fn note_known(&self, start: u32, end: u32) {
+        let (from, to) = self.known();
+        let from = if start == to { from } else { start };
+        // Whatever others note at the same time, this is true by itself.
+        self.known.store(u64::from(from) << 32 | u64::from(end), Ordering::Relaxed);
+    }
+
+    fn known(&self) -> (u32, u32) {
+        let known = self.known.load(Ordering::Relaxed);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        (half(known >> 32), half(known))
     }
 
     /// Loads the first cache lines of a record, if they are mapped. The result says nothing.

@@ -422,7 +422,12 @@ fn following_while_others_write_and_compact() {
     for seed in 0..seeds(8) {
         let clock = HandClock::new();
         let durability = if seed % 2 == 0 { Durable } else { Buffered };
-        let compaction = Compaction { space_amplification: 1.05, bytes_per_second: 0, background: true };
+        let compaction = Compaction {
+            space_amplification: 1.05,
+            bytes_per_second: 0,
+            background: true,
+            ..Compaction::default()
+        };
         let store = options(durability, &clock)
             .segment_bytes(16 << 10)
             .feed_retention_bytes(200_000)

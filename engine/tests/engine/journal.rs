@@ -167,7 +167,12 @@ impl Session {
     }
 
     fn open(&mut self) {
-        let compaction = Compaction { space_amplification: 1.05, bytes_per_second: 0, background: false };
+        let compaction = Compaction {
+            space_amplification: 1.05,
+            bytes_per_second: 0,
+            background: false,
+            ..Compaction::default()
+        };
         let options = options(self.durability, &self.clock)
             .segment_bytes(SEGMENT_BYTES)
             .feed_retention_bytes(self.retention)
