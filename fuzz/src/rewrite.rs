@@ -1,7 +1,9 @@
 //! From a parsed request back to a line, by the writer that clients use.
 
 use jiff::{SignedDuration, civil};
-use larder_protocol::{Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, Watch, encode_cursor};
+use larder_protocol::{
+    Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, Watch, encode_cursor,
+};
 
 /// Appends a line that says the same as `request`.
 pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
