@@ -4,7 +4,7 @@
 //! history's, with everything that was promised to last; and it must go on from there.
 
 use crate::aftermath::{TIMES, Tally, cut, operations, seeds};
-use crate::support::{Chance, HandClock, at, open, options};
+use crate::support::{Chance, HandClock, at, open, options, value};
 use crate::workload::{Change, Run, Step, backed_up, churn, compacting, put, random, small, transaction};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, SimDisk, Survival, When};
@@ -76,6 +76,25 @@ fn power_cuts_in_random_workloads() {
                 tally.follow(&run, disk, turn + number, &context);
             });
         }
+    }
+}
+
+/// Segments of which zeroes are written ahead in several stretches: whichever write is the last before the power cut, and
+/// wherever it lies in a stretch, beyond the end of one, or where none was worth it, it is there.
+#[test]
+fn a_durable_write_lasts_wherever_the_zeroes_end() {
+    const SIZES: [usize; 6] = [20_000, 300, 31_000, 50_000, 9_000, 25_000];
+    for count in 1..=90 {
+        let (disk, clock) = (SimDisk::new(count as u64), HandClock::new());
+        let store = open(&disk, Durable, &clock).unwrap();
+        for (number, size) in SIZES.into_iter().cycle().take(count).enumerate() {
+            let value = value(number as u64, size);
+            store.put(at(&format!("k{number:02}")), &Put::new(&value)).unwrap().unwrap();
+        }
+        let disk = disk.crash(Survival::Nothing);
+        drop(store);
+        let store = open(&disk, Durable, &clock).unwrap();
+        assert_eq!(store.stats().entries, count as u64, "after {count} writes");
     }
 }
 
