@@ -22,15 +22,14 @@
 
 use super::segment::Segment;
 use crate::disk::write_all_at;
-use std::io;
 use std::ops::Range;
 
 /// Length of a stretch. Chosen by measurement, see `docs/performance.md`.
-const FILL_BYTES: u32 = 256 << 10;
+const FILL_BYTES: u32 = 1 << 20;
 /// What a sync is for may be up to this share of a stretch, if it is to take one along.
 const SMALL_SHARE: u32 = 8;
 
-static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROES: [u8; FILL_BYTES as usize] = [0; FILL_BYTES as usize];
 
 /// A stretch of a segment whose bytes are all written and durable.
 #[derive(Debug, Clone, Default)]
@@ -52,15 +51,8 @@ impl Stretch {
         if frames.end - frames.start > FILL_BYTES / SMALL_SHARE || end <= frames.end {
             return None;
         }
-        let range = frames.end..end;
-        write_zeroes(segment, &range).ok()?;
-        Some(Stretch { segment: segment.id, range })
+        let zeroes = &ZEROES[..(end - frames.end) as usize];
+        write_all_at(&*segment.file, zeroes, frames.end.into()).ok()?;
+        Some(Stretch { segment: segment.id, range: frames.end..end })
     }
-}
-
-fn write_zeroes(segment: &Segment, range: &Range<u32>) -> io::Result<()> {
-    range.clone().step_by(ZEROES.len()).try_for_each(|at| {
-        let length = ZEROES.len().min((range.end - at) as usize);
-        write_all_at(&*segment.file, &ZEROES[..length], at.into())
-    })
 }
