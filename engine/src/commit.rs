@@ -18,6 +18,7 @@
 //! Once the log has failed the marks stand still, for good: they move only under the lock under which the failure is
 //! set.
 
+use crate::compaction::HOLD_MAX;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::state::Values;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -406,35 +408,49 @@ impl<R> Drop for Pending<R> {
 #[must_use = "admission has to be awaited or waited for"]
 #[derive(Debug)]
 pub struct Admission {
-    pub(crate) inner: Arc<Inner>,
+    inner: Arc<Inner>,
+    /// Since when it waits for compaction, if it does.
+    held_since: Option<Instant>,
 }
 
 impl Admission {
+    pub(crate) fn new(inner: &Arc<Inner>) -> Admission {
+        Admission { inner: Arc::clone(inner), held_since: None }
+    }
+
     /// Blocks until there is room.
     pub fn wait(self) {
-        while !self.inner.is_admitting() {
-            if self.inner.has_room() {
-                self.inner.compactor.throttle.wait();
-            } else {
-                self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
-            }
+        while !self.inner.has_room() {
+            self.inner.drive(Mark::Acknowledged, self.inner.last_sequence());
         }
+        self.inner.compactor.throttle.wait();
+    }
+
+    fn is_ready(&self) -> bool {
+        let is_held = || {
+            let is_long_ago = |since: Instant| since.elapsed() >= HOLD_MAX;
+            !self.inner.compactor.throttle.admits() && !self.held_since.is_some_and(is_long_ago)
+        };
+        self.inner.has_room() && !is_held()
     }
 }
 
 impl Future for Admission {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.inner.is_admitting() {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_ready() {
             return Poll::Ready(());
         }
         self.inner.progress.note_admission(context.waker());
         // What keeps room from being made may have ended between the look and the note.
-        if self.inner.is_admitting() {
+        if self.is_ready() {
             return Poll::Ready(());
         }
-        if !self.inner.has_room() {
+        if self.inner.has_room() {
+            self.held_since.get_or_insert_with(Instant::now);
+            self.inner.signal.wake_within(HOLD_MAX);
+        } else {
             self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
         }
         Poll::Pending

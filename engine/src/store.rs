@@ -192,7 +192,7 @@ impl Store {
     /// [`Options::pending_bytes_max`], or compaction so far that they would take too much space, see
     /// [`Compaction::space_amplification_max`]. Ready at once as a rule.
     pub fn admission(&self) -> Admission {
-        Admission { inner: Arc::clone(&self.inner) }
+        Admission::new(&self.inner)
     }
 
     /// The live entry at an address.
@@ -410,14 +410,9 @@ impl Inner {
         self.pending_bytes.store(state.tail.pending_bytes(), Ordering::Release);
     }
 
-    /// Whether there is room for more writes. Always so after a failure: they are refused in a better way.
-    pub(crate) fn is_admitting(&self) -> bool {
-        (self.has_room() && self.compactor.throttle.admits()) || self.progress.failure().is_some()
-    }
-
-    /// Whether there is room in memory for more writes.
+    /// Whether there is room in memory for more writes. Always so after a failure: they are refused in a better way.
     pub(crate) fn has_room(&self) -> bool {
-        self.pending_bytes() < self.pending_bytes_max
+        self.pending_bytes() < self.pending_bytes_max || self.progress.failure().is_some()
     }
 
     /// Does what it takes to bring the log to `sequence`, on this thread.

@@ -25,6 +25,8 @@ struct Wanted {
     /// …and to stable storage up to this one, whatever the level.
     durable_sequence: u64,
     flush: bool,
+    /// Have all who are due woken at this time.
+    wake_at: Option<Instant>,
     upkeep: bool,
     compaction: bool,
     stop: bool,
@@ -47,6 +49,16 @@ impl Signal {
         }
     }
 
+    /// Asks the log's thread to look within `time` who is to be woken.
+    pub(crate) fn wake_within(&self, time: Duration) {
+        let at = Instant::now() + time;
+        let mut wanted = self.lock();
+        if wanted.wake_at.is_none_or(|earlier| at < earlier) {
+            wanted.wake_at = Some(at);
+            self.log.notify_one();
+        }
+    }
+
     /// Asks for upkeep before its time.
     pub(crate) fn wake_upkeep(&self) {
         let mut wanted = self.lock();
@@ -59,13 +71,23 @@ impl Signal {
     fn next_request(&self) -> Option<(u64, u64)> {
         let mut wanted = self.lock();
         loop {
-            if std::mem::take(&mut wanted.flush) {
+            let is_time = wanted.wake_at.is_some_and(|at| at <= Instant::now());
+            if is_time {
+                wanted.wake_at = None;
+            }
+            if std::mem::take(&mut wanted.flush) || is_time {
                 return Some((wanted.sequence, wanted.durable_sequence));
             }
             if wanted.stop {
                 return None;
             }
-            wanted = self.log.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+            wanted = match wanted.wake_at {
+                None => self.log.wait(wanted).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    self.log.wait_timeout(wanted, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 

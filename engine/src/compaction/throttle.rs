@@ -4,11 +4,15 @@
 //! account. It begins with the bytes by which the log may still grow, see
 //! [`Compaction::space_amplification_max`](super::Compaction::space_amplification_max); each stretch that a job reads or
 //! copies adds most of what will come free by that, and what is written is taken off. Who finds it empty waits for the next
-//! stretch, which is short, and never for longer than the jobs last, however they end.
+//! stretch, which is short as a rule; never for longer than the jobs last, however they end, nor than [`HOLD_MAX`], so that
+//! a disk that is slow to sync a job's output does not stop everybody else.
 
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
 use std::sync::PoisonError;
+use std::time::Duration;
 
+/// For how long a writer is held back before it may write all the same.
+pub(crate) const HOLD_MAX: Duration = Duration::from_millis(10);
 /// The share of what comes free that writers get. The rest shortens the log.
 const WRITERS_SHARE: f64 = 0.75;
 
@@ -56,9 +60,9 @@ impl Throttle {
 
     /// Waits until a write may begin.
     pub(crate) fn wait(&self) {
-        let mut account = self.lock();
-        while self.is_on() && account.credit <= 0.0 {
-            account = self.changed.wait(account).unwrap_or_else(PoisonError::into_inner);
+        if self.is_on() {
+            let is_held = |account: &mut Account| self.is_on() && account.credit <= 0.0;
+            drop(self.changed.wait_timeout_while(self.lock(), HOLD_MAX, is_held));
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! `docs/log-format.md` describes every byte. Here, `format` holds the numbers, `record`, `frame`, `header` and
 //! `manifest` encode and check (pure, no I/O), `segment` is an open segment file, `scan` reads a sealed one and `check`
-//! verifies it, `window` reads files from end to end for both, `hint` is a segment's digest, `writer` writes a compacted one, `reserve` is the room kept for a full disk, and
-//! `catalog` the keeper of them all.
+//! verifies it, `window` reads files from end to end for both, `hint` is a segment's digest, `writer` writes a compacted
+//! one, `fill` writes zeroes ahead of the log, `reserve` is the room kept for a full disk, and `catalog` the keeper of
+//! them all.
 
 pub(crate) mod catalog;
 pub(crate) mod check;
+pub(crate) mod fill;
 pub mod format;
 pub mod frame;
 pub mod header;
