@@ -36,6 +36,9 @@ impl Disk for UnmappedDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.0.sync_dir()
     }
+    fn overwrites_in_place(&self) -> bool {
+        self.0.overwrites_in_place()
+    }
     fn free_bytes(&self) -> io::Result<u64> {
         self.0.free_bytes()
     }
@@ -50,6 +53,9 @@ impl DiskFile for UnmappedFile {
     }
     fn sync(&self) -> io::Result<()> {
         self.0.sync()
+    }
+    fn sync_overwritten(&self) -> io::Result<()> {
+        self.0.sync_overwritten()
     }
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Pending, READ_BYTES};
 use crate::error::Error;
+use crate::follow::Follow;
 use crate::options::Options;
-use crate::request::{Paged, Request};
+use crate::reply::Event;
+use crate::request::{Begin, Paged, Request, Watch};
 use crate::verbs::verbs;
 use crate::walk::Walk;
 use crate::{reply, request};
@@ -34,6 +36,13 @@ pub struct Client {
 pub struct Items<'c, P: Paged> {
     client: &'c mut Client,
     walk: Walk<P>,
+}
+
+/// Changes as they become durable; see [`Client::watch`].
+#[derive(Debug)]
+pub struct Watcher<'c> {
+    client: &'c mut Client,
+    follow: Follow,
 }
 
 macro_rules! methods {
@@ -147,6 +156,17 @@ impl Client {
         Items { client: self, walk: Walk::new(listing) }
     }
 
+    /// Follows changes, from now on or from a version on. The connection is good for nothing else from then on, and not
+    /// when this is dropped either.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); [`Code::Compacted`](crate::Code::Compacted) if the server does not have all changes from
+    /// that version on any more. Then the connection is as good as before.
+    pub fn watch(&mut self, watch: Watch<'_>) -> Result<Watcher<'_>, Error> {
+        let version = self.call(&Begin(watch))?;
+        Ok(Watcher { client: self, follow: Follow::new(version) })
+    }
+
     /// Sends what is queued, then waits for bytes.
     fn turn(&mut self) {
         self.flush();
@@ -215,6 +235,36 @@ impl<P: Paged> Iterator for Items<'_, P> {
                 }
             }
         }
+    }
+}
+
+impl Watcher<'_> {
+    /// Everything up to this version has been told: the one to go on after, on another connection.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.follow.version()
+    }
+}
+
+impl Iterator for Watcher<'_> {
+    type Item = Result<Event, Error>;
+
+    /// The next event, however long that takes; `None` after an error. With [`Code::Slow`](crate::Code::Slow) the server
+    /// has cut a client that does not keep up.
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.follow.has_ended() {
+            if let Some(event) = self.follow.receive(&mut self.client.connection).transpose() {
+                return Some(event);
+            }
+            self.client.turn();
+        }
+        None
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.client.connection.abandon();
     }
 }
 

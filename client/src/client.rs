@@ -10,8 +10,10 @@ use tokio::time::timeout;
 
 use crate::connection::{Connection, Pending};
 use crate::error::Error;
+use crate::follow::Follow;
 use crate::options::Options;
-use crate::request::{Paged, Request};
+use crate::reply::Event;
+use crate::request::{Begin, Paged, Request, Watch};
 use crate::verbs::verbs;
 use crate::walk::Walk;
 use crate::{reply, request};
@@ -46,6 +48,13 @@ pub struct Client {
 pub struct Items<'c, P: Paged> {
     client: &'c mut Client,
     walk: Walk<P>,
+}
+
+/// Changes as they become durable; see [`Client::watch`].
+#[derive(Debug)]
+pub struct Watcher<'c> {
+    client: &'c mut Client,
+    follow: Follow,
 }
 
 macro_rules! methods {
@@ -162,6 +171,17 @@ impl Client {
         Items { client: self, walk: Walk::new(listing) }
     }
 
+    /// Follows changes, from now on or from a version on. The connection is good for nothing else from then on, and not
+    /// when this is dropped either.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); [`Code::Compacted`](crate::Code::Compacted) if the server does not have all changes from
+    /// that version on any more. Then the connection is as good as before.
+    pub async fn watch(&mut self, watch: Watch<'_>) -> Result<Watcher<'_>, Error> {
+        let version = self.call(&Begin(watch)).await?;
+        Ok(Watcher { client: self, follow: Follow::new(version) })
+    }
+
     /// Moves bytes in whichever direction they can move, waiting until one can.
     async fn turn(&mut self) {
         let idle = self.connection.unsent().is_empty();
@@ -214,6 +234,34 @@ impl<P: Paged> Items<'_, P> {
                 }
             }
         }
+    }
+}
+
+impl Watcher<'_> {
+    /// Everything up to this version has been told: the one to go on after, on another connection.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.follow.version()
+    }
+
+    /// The next event; `None` after an error. This may be dropped before it is done, and loses no event.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; with [`Code::Slow`](crate::Code::Slow) the server has cut a client that does not keep up.
+    pub async fn next(&mut self) -> Result<Option<Event>, Error> {
+        while !self.follow.has_ended() {
+            if let Some(event) = self.follow.receive(&mut self.client.connection)? {
+                return Ok(Some(event));
+            }
+            self.client.turn().await;
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.client.connection.abandon();
     }
 }
 

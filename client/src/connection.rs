@@ -85,6 +85,22 @@ impl Connection {
         Ok(Pending { number, read: R::read })
     }
 
+    /// Awaits a line that comes without a request of its own.
+    pub(crate) fn expect<T>(
+        &mut self,
+        read: fn(Replies<'_>) -> Result<T, ReplyError>,
+    ) -> Result<Pending<T>, Error> {
+        self.check()?;
+        let number = self.next_number();
+        self.awaited.push_back(Shape::Line);
+        Ok(Pending { number, read })
+    }
+
+    /// Nothing more is to be sent or received.
+    pub(crate) fn abandon(&mut self) {
+        self.poison(Error::Poisoned);
+    }
+
     /// Takes a reply from what has arrived; `None` if it needs more bytes.
     pub(crate) fn receive<T>(&mut self, pending: &Pending<T>) -> Result<Option<T>, Error> {
         self.check()?;

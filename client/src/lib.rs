@@ -35,6 +35,27 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! # Watching
+//! `watch` of a client gives every change as it becomes durable, from any version on that the server still has:
+//!
+//! ```no_run
+//! use larder_client::reply::Event;
+//! use larder_client::request::Watch;
+//! use larder_client::{Error, blocking};
+//!
+//! let mut client = blocking::Client::connect("127.0.0.1:5273")?;
+//! let mut watcher = client.watch(Watch::prefix("user:").values())?;
+//! while let Some(event) = watcher.next() {
+//!     match event {
+//!         Ok(Event::Change(change)) => println!("{} {}", change.kind.as_str(), change.key),
+//!         Ok(Event::Progress { .. }) => {}
+//!         // Connect again, and go on with `Watch::from` and this version.
+//!         Err(error) => println!("{error}; everything up to {} was told", watcher.version()),
+//!     }
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! The async client has the same methods, each to be awaited but for `send`, which only writes to a buffer.
 
 #![forbid(unsafe_code)]
@@ -44,6 +65,7 @@ pub mod blocking;
 mod client;
 mod connection;
 mod error;
+mod follow;
 mod inbox;
 mod instant;
 mod options;
@@ -54,7 +76,7 @@ mod verbs;
 mod walk;
 
 #[cfg(feature = "async")]
-pub use client::{Client, Items};
+pub use client::{Client, Items, Watcher};
 pub use connection::Pending;
 pub use error::Error;
 pub use instant::rfc3339;

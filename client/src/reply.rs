@@ -2,11 +2,13 @@
 
 mod backup;
 mod entry;
+mod event;
 mod hello;
 mod object;
 
 pub use backup::Backup;
 pub use entry::Entry;
+pub use event::{Change, Event, EventKind};
 pub use hello::Hello;
 
 /// A value as it is stored.

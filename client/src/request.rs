@@ -6,6 +6,7 @@
 mod list;
 mod read;
 mod server;
+mod watch;
 mod write;
 
 use larder_protocol::reply::{Reply, ReplyError};
@@ -14,6 +15,8 @@ use larder_protocol::{Lines, RequestError, RequestLine, lines};
 pub use list::{List, Namespaces, Paged};
 pub use read::{Count, Entry, Exists, Get, GetPath, Mget, TimeToLive};
 pub use server::{Backup, Hello, Ping, Stats, Sync};
+pub(crate) use watch::Begin;
+pub use watch::Watch;
 pub use write::{Del, Persist, Set, Take, Touch};
 
 /// A command with its arguments. It can be implemented for commands that this crate has no type for.

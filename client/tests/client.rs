@@ -8,4 +8,5 @@ mod client {
     mod pipelining;
     mod requests;
     mod shell;
+    mod watching;
 }

@@ -58,6 +58,7 @@ struct Waiters {
     due: Vec<Waker>,
     next_ticket: u64,
     failure: Option<Arc<str>>,
+    closed: bool,
     /// Somebody is syncing the log.
     syncing: bool,
 }
@@ -68,6 +69,11 @@ impl Waiters {
             Mark::Acknowledged => &mut self.acknowledged,
             Mark::Durable => &mut self.durable,
         }
+    }
+
+    /// Whether the marks stand still for good.
+    fn is_over(&self) -> bool {
+        self.closed || self.failure.is_some()
     }
 
     /// All who are to be woken now. Who waits for admission looks for it again.
@@ -123,7 +129,7 @@ impl Progress {
         self.acknowledged.load(Ordering::Acquire)
     }
 
-    fn has_reached(&self, mark: Mark, sequence: u64) -> bool {
+    pub(crate) fn has_reached(&self, mark: Mark, sequence: u64) -> bool {
         let reached = match mark {
             Mark::Acknowledged => self.acknowledged(),
             Mark::Durable => self.durable(),
@@ -187,6 +193,12 @@ impl Progress {
         true
     }
 
+    /// The log has come to its end in order.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.note_all();
+    }
+
     /// Notes that all who wait are to be woken: to find that the log has failed, or is closed.
     pub(crate) fn note_all(&self) {
         let mut waiters = self.lock();
@@ -200,6 +212,40 @@ impl Progress {
     pub(crate) fn wake(&self) {
         let due = self.lock().take_due();
         due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Notes who waits for a mark to reach `until`, under a ticket of its own. False if there is nothing to wait for any
+    /// more: it has, or never will.
+    pub(crate) fn note(&self, mark: Mark, until: u64, ticket: &mut Option<u64>, waker: &Waker) -> bool {
+        let mut waiters = self.lock();
+        // Under the lock under which the marks move: either this sees the mark, or the mark's mover sees this.
+        if waiters.is_over() || self.has_reached(mark, until) {
+            return false;
+        }
+        let ticket = *ticket.get_or_insert_with(|| {
+            waiters.next_ticket += 1;
+            waiters.next_ticket
+        });
+        let replaced = waiters.of(mark).insert((until, ticket), waker.clone());
+        drop(waiters);
+        drop(replaced);
+        true
+    }
+
+    /// Whoever was noted under the ticket does not wait any more.
+    pub(crate) fn forget(&self, mark: Mark, until: u64, ticket: &mut Option<u64>) {
+        if let Some(ticket) = ticket.take() {
+            let forgotten = self.lock().of(mark).remove(&(until, ticket));
+            drop(forgotten);
+        }
+    }
+
+    /// Blocks until a mark has reached `until`, or never will.
+    pub(crate) fn wait(&self, mark: Mark, until: u64) {
+        let mut waiters = self.lock();
+        while !waiters.is_over() && !self.has_reached(mark, until) {
+            waiters = self.changed.wait(waiters).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Notes who waits for [`Admission`], once however often it is polled.
@@ -326,10 +372,7 @@ impl<R> Pending<R> {
     }
 
     fn forget_ticket(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let forgotten = self.inner.progress.lock().of(self.mark).remove(&(self.until, ticket));
-            drop(forgotten);
-        }
+        self.inner.progress.forget(self.mark, self.until, &mut self.ticket);
     }
 }
 
@@ -342,20 +385,10 @@ impl<R: Unpin> Future for Pending<R> {
             this.forget_ticket();
             return Poll::Ready(result);
         }
-        let mut waiters = this.inner.progress.lock();
-        // Under the lock under which the marks move: either this sees the mark, or the mark's mover sees this.
-        if waiters.failure.is_none() && !this.inner.progress.has_reached(this.mark, this.until) {
-            let ticket = *this.ticket.get_or_insert_with(|| {
-                waiters.next_ticket += 1;
-                waiters.next_ticket
-            });
-            let replaced = waiters.of(this.mark).insert((this.until, ticket), context.waker().clone());
-            drop(waiters);
-            drop(replaced);
+        if this.inner.progress.note(this.mark, this.until, &mut this.ticket, context.waker()) {
             this.inner.request(this.mark, this.until);
             return Poll::Pending;
         }
-        drop(waiters);
         this.forget_ticket();
         Poll::Ready(this.take_result().unwrap_or(Err(Error::Closed)))
     }

@@ -244,6 +244,26 @@ pub enum Error {
         why: &'static str,
     },
 
+    /// The change feed cannot go on after this version: compaction has dropped changes above it.
+    #[error(
+        "the log no longer has every change after version {version}; the lowest to go on after is {floor}"
+    )]
+    Compacted {
+        /// The version after which changes were asked for.
+        version: u64,
+        /// The lowest version after which they can be had.
+        floor: u64,
+    },
+
+    /// The change feed cannot begin after a version that this store has not reached.
+    #[error("version {version} is above {newest}, the newest of this store: it is not one of this store's")]
+    VersionAhead {
+        /// The version after which changes were asked for.
+        version: u64,
+        /// The newest version.
+        newest: u64,
+    },
+
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -6,12 +6,15 @@
 
 use crate::commit::Mark;
 use crate::error::Error;
+use crate::log::fill::Stretch;
 use crate::log::segment::{Segment, file_name};
 use crate::options::Durability;
 use crate::store::Inner;
+use crate::sync::MutexGuard;
 use crate::tail::ClosedFrame;
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -25,13 +28,43 @@ pub(crate) struct Written {
     sequence: u64,
     /// Highest version ceiling announced in what was written.
     ceiling: u64,
-    /// Segments written to since they were last synced, oldest first.
-    unsynced: Vec<Arc<Segment>>,
+    /// What was written since the last sync, oldest first.
+    unsynced: Vec<Unsynced>,
+    /// Where the log can be synced for less.
+    filled: Stretch,
+}
+
+/// What was written into one segment since the last sync.
+#[derive(Debug)]
+struct Unsynced {
+    segment: Arc<Segment>,
+    frames: Range<u32>,
 }
 
 impl Written {
     pub(crate) fn new(sequence: u64, ceiling: u64) -> Written {
-        Written { sequence, ceiling, unsynced: Vec::new() }
+        Written { sequence, ceiling, unsynced: Vec::new(), filled: Stretch::default() }
+    }
+
+    fn note(&mut self, frame: &ClosedFrame) {
+        (self.sequence, self.ceiling) = (frame.last_sequence, frame.ceiling);
+        match self.unsynced.last_mut().filter(|last| last.segment.id == frame.segment.id) {
+            Some(last) => last.frames.end = frame.end(),
+            None => {
+                let segment = Arc::clone(&frame.segment);
+                self.unsynced.push(Unsynced { segment, frames: frame.position..frame.end() });
+            }
+        }
+    }
+
+    fn is_filled(&self, part: &Unsynced) -> bool {
+        self.filled.covers(part.segment.id, &part.frames)
+    }
+}
+
+impl Unsynced {
+    fn sync(&self, is_filled: bool) -> io::Result<()> {
+        if is_filled { self.segment.file.sync_overwritten() } else { self.segment.file.sync() }
     }
 }
 
@@ -43,18 +76,14 @@ impl Inner {
     }
 
     fn write_pending(&self) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.lock_written();
         let frames = self.close_frames(written.sequence);
         for frame in &frames {
             if let Err(error) = write_frame(frame) {
                 // With the lock still held: nobody else may try that frame again.
                 return self.fail(&format!("cannot write {}: {error}", file_name(frame.segment.id)));
             }
-            written.sequence = frame.last_sequence;
-            written.ceiling = frame.ceiling;
-            if !written.unsynced.iter().any(|segment| segment.id == frame.segment.id) {
-                written.unsynced.push(Arc::clone(&frame.segment));
-            }
+            written.note(frame);
         }
         let sequence = written.sequence;
         drop(written);
@@ -103,20 +132,40 @@ impl Inner {
 
     /// Syncs what was written. The caller has the turn.
     fn sync_written(&self) {
-        let (sequence, ceiling, unsynced) = {
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            (written.sequence, written.ceiling, mem::take(&mut written.unsynced))
+        let (sequence, ceiling, unsynced, zeroes) = {
+            let mut written = self.lock_written();
+            let unsynced = mem::take(&mut written.unsynced);
+            let unsynced: Vec<_> =
+                unsynced.into_iter().map(|part| (written.is_filled(&part), part)).collect();
+            // With the lock held: nobody writes a frame where the zeroes go.
+            let zeroes = unsynced.last().and_then(|(is_filled, last)| self.fill_behind(last, *is_filled));
+            (written.sequence, written.ceiling, unsynced, zeroes)
         };
         let started = Instant::now();
         // In the order of the log: `durable` must never be ahead of a hole.
-        for segment in &unsynced {
-            if let Err(error) = segment.file.sync() {
-                return self.fail(&format!("cannot sync {}: {error}", file_name(segment.id)));
+        for (is_filled, part) in &unsynced {
+            if let Err(error) = part.sync(*is_filled) {
+                return self.fail(&format!("cannot sync {}: {error}", file_name(part.segment.id)));
             }
         }
         self.sync_times.record(started.elapsed());
+        if let Some(zeroes) = zeroes {
+            self.lock_written().filled = zeroes;
+        }
         self.progress.advance_durable(sequence, ceiling);
         self.retire();
+    }
+
+    /// Has a sync that is a full one in any case take zeroes along, where they are of use.
+    fn fill_behind(&self, last: &Unsynced, is_filled: bool) -> Option<Stretch> {
+        let is_of_use = self.progress.durability() == Durability::Durable
+            && !is_filled
+            && self.catalog.disk().overwrites_in_place();
+        is_of_use.then(|| Stretch::write_behind(&last.segment, &last.frames))?
+    }
+
+    fn lock_written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets go of acknowledged frames, unless they are few: then the next flush does it, and saves taking the lock.

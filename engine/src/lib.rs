@@ -55,6 +55,7 @@ mod draft;
 mod entry;
 mod error;
 mod expiry;
+mod feed;
 mod flush;
 mod index;
 mod options;
@@ -80,6 +81,7 @@ pub use compaction::Compaction;
 pub use draft::Transfer;
 pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
 pub use error::{Error, Result};
+pub use feed::{Change, ChangeKind, Changes, Feed, News, Watch};
 pub use index::Key;
 pub use options::{Durability, Limits, Options};
 pub use repair::{

@@ -388,7 +388,7 @@ impl<'d> Recovery<'d> {
             None => scan::hint(&*file, sealed)?,
         };
         let end = u32::try_from(sealed.end).unwrap_or(u32::MAX);
-        let segment = Segment::new(sealed.segment, salt, file, end, end)?;
+        let segment = Segment::new(sealed.segment, kind, salt, file, end, end)?;
         Ok(Whole { segment, hint, has_hint_file })
     }
 
@@ -507,7 +507,7 @@ impl<'d> Recovery<'d> {
     fn seal_tail(&mut self, tail: Vec<TailSegment>) -> Result<()> {
         for TailSegment { id, hint, file, salt, summary } in tail {
             let end = u32::try_from(summary.end).unwrap_or(u32::MAX);
-            let segment = Segment::new(id, salt, Arc::clone(&file), end, end)?;
+            let segment = Segment::new(id, SegmentKind::Log, salt, Arc::clone(&file), end, end)?;
             let unproven = self.unproven.iter().find(|frame| frame.segment == id);
             let rewritten = unproven.map_or(Ok(()), |frame| rewrite(&*file, frame.position, summary.end));
             rewritten.and_then(|()| seal_file(&segment, &summary)).map_err(|error| {

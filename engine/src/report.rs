@@ -53,6 +53,10 @@ pub struct Stats {
     pub snapshots: usize,
     /// Bytes of segments that are no longer part of the log, but still being read.
     pub pinned_bytes: u64,
+    /// Change feeds that are open.
+    pub feeds: u64,
+    /// The lowest version after which the change feed can be resumed.
+    pub feed_floor: u64,
     /// What compaction has done since the store was opened.
     pub compaction: CompactionReport,
     /// Bytes of log in memory, not yet acknowledged.

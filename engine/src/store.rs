@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) compactor: Compactor,
     pub(crate) feed_retention_bytes: u64,
     pub(crate) expirer: Expirer,
+    /// Number of change feeds.
+    pub(crate) feeds: AtomicU64,
 }
 
 /// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
@@ -143,6 +145,7 @@ impl Store {
             compactor: Compactor::default(),
             feed_retention_bytes: options.feed_retention_bytes,
             expirer: Expirer::default(),
+            feeds: AtomicU64::new(0),
         });
         let threads = if options.background {
             Threads::start(&inner, options.sync_interval, options.compaction.background)
@@ -353,6 +356,8 @@ impl Store {
             segments: state.segments.values().map(|segment| segment_stats(&state, segment)).collect(),
             snapshots: state.snapshots.len(),
             pinned_bytes: inner.compactor.pinned_bytes(),
+            feeds: inner.feeds.load(Ordering::Relaxed),
+            feed_floor: inner.catalog.feed_floor(),
             compaction: inner.compactor.total(),
             log_bytes: state.segments.values().map(|segment| u64::from(segment.written())).sum(),
             pending_bytes: inner.pending_bytes(),
@@ -611,7 +616,7 @@ impl Inner {
             self.catalog.end();
             ended
         };
-        self.progress.note_all();
+        self.progress.close();
         self.progress.wake();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         ended

@@ -298,7 +298,7 @@ pub(crate) fn absorb(summary: &mut Footer, frame: &FrameHeader, bytes: usize) {
     }
     summary.frames += 1;
     summary.records += frame.records;
-    summary.highest_sequence = frame.first_sequence + u64::from(frame.records) - 1;
+    summary.highest_sequence = frame.last_sequence();
     summary.end += bytes as u64;
     summary.ceiling = summary.ceiling.max(frame.ceiling);
     summary.time_ms = summary.time_ms.max(frame.time_ms);

@@ -11,8 +11,8 @@
 use larder_engine::disk::Disk;
 use larder_engine::disk::sim::{Fault, SimDisk, Survival};
 use larder_engine::{
-    Address, Clock, Compaction, Condition, Durability, Error, Options, Put, Result, Scan, SnapshotLimits,
-    Store, Tenant, restore_on,
+    Address, ChangeKind, Clock, Compaction, Condition, Durability, Error, Options, Put, Result, Scan,
+    SnapshotLimits, Store, Tenant, Watch, restore_on,
 };
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler};
@@ -298,6 +298,95 @@ fn a_snapshot_is_one_state_for_as_long_as_it_lives() {
             }),
         ]);
         assert_eq!((store.stats().snapshots, store.stats().pinned_bytes), (0, 0));
+        check_end(&disk, &board);
+    });
+}
+
+/// Follows everything after `version` up to `last`, or to the end of the store, waiting as `wait` does. Versions have no gaps
+/// here, and so the feed has none, nor anything twice; where it is cut it goes on at the floor.
+fn follow(store: &Store, mut version: u64, last: u64, is_async: bool) {
+    while version < last {
+        let watch = Watch { from: Some(version), values: true, ..Watch::default() };
+        let mut feed = match store.watch(&watch) {
+            Ok(feed) => feed,
+            Err(Error::Compacted { floor, .. }) => {
+                assert!(floor > version);
+                version = floor;
+                continue;
+            }
+            Err(error) => return assert!(matches!(error, Error::Closed), "{error}"),
+        };
+        while version < last {
+            match feed.read(2000) {
+                Ok(changes) => {
+                    for change in changes.iter() {
+                        assert_eq!(change.version, version + 1);
+                        assert_eq!(change.value.is_empty(), change.kind != ChangeKind::Set);
+                        version = change.version;
+                    }
+                    assert_eq!(feed.version(), version);
+                }
+                Err(Error::Compacted { floor, .. }) => {
+                    assert!(floor > version);
+                    break;
+                }
+                Err(error) => {
+                    return assert!(matches!(error, Error::Closed | Error::Failed { .. }), "{error}");
+                }
+            }
+            match is_async {
+                _ if version >= last => {}
+                true => shuttle::future::block_on(feed.news()),
+                false => feed.news().wait(),
+            }
+        }
+    }
+}
+
+/// History and what happens while it is read are one, whatever is rotated and compacted in the meantime; and whoever waits
+/// is woken.
+#[test]
+fn a_feed_has_no_gap_and_tells_nothing_twice() {
+    explore("feed", |seed| {
+        let disk = SimDisk::new(seed);
+        let (store, board) = filled(&disk, Durability::Durable, false);
+        let first = store.stats().sequence;
+        // Each writer puts, puts and deletes three times.
+        let last = first + 18;
+        join([
+            spawn(&store, &board, |store, board| write(store, board, 0)),
+            spawn(&store, &board, |store, board| write(store, board, 1)),
+            spawn(&store, &board, move |store, _| follow(store, 0, last, seed.is_multiple_of(2))),
+            spawn(&store, &board, move |store, _| follow(store, first, last, true)),
+            spawn(&store, &board, |store, _| {
+                store.compact_as_needed().unwrap();
+                store.compact().unwrap();
+            }),
+        ]);
+        assert_eq!((store.stats().sequence, store.stats().feeds), (last, 0));
+        check_end(&disk, &board);
+    });
+}
+
+/// Whoever waits for changes is woken by a close, and by a failure.
+#[test]
+fn a_feed_ends_with_the_store_and_with_its_log() {
+    explore("feed's end", |seed| {
+        let disk = SimDisk::new(seed);
+        let (store, board) = filled(&disk, Durability::Durable, !seed.is_multiple_of(3));
+        if seed.is_multiple_of(2) {
+            disk.fail_at(disk.op_count() + seed / 2 % 40, Fault::EioPartly);
+        }
+        join([
+            spawn(&store, &board, |store, board| write(store, board, 0)),
+            spawn(&store, &board, |store, _| follow(store, 0, u64::MAX, false)),
+            spawn(&store, &board, |store, _| follow(store, 0, u64::MAX, true)),
+            spawn(&store, &board, |store, _| {
+                let _ = store.compact();
+                let _ = store.clone().close();
+            }),
+        ]);
+        drop(store);
         check_end(&disk, &board);
     });
 }

@@ -1,7 +1,9 @@
 //! From a parsed request back to a line, by the writer that clients use.
 
 use jiff::{SignedDuration, civil};
-use larder_protocol::{Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, encode_cursor};
+use larder_protocol::{
+    Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, Watch, encode_cursor,
+};
 
 /// Appends a line that says the same as `request`.
 pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
@@ -29,6 +31,7 @@ pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
         Command::Backup { name } => line.token(name),
         Command::Touch { key, ttl } => expiry(line.token(key), *ttl),
         Command::List(list) => rewrite_list(line, list),
+        Command::Watch(watch) => rewrite_watch(line, watch),
         Command::Count { prefix } => line.option("prefix", prefix),
         Command::Namespaces { prefix, limit, after } => {
             let line = line.option("prefix", prefix).option_number("limit", *limit as u64);
@@ -66,6 +69,14 @@ fn rewrite_list<'o>(line: RequestLine<'o>, list: &List<'_>) -> RequestLine<'o> {
         .option_number("reverse", list.reverse.into())
         .option_number("values", list.values.into());
     cursor(line, list.after.as_deref())
+}
+
+fn rewrite_watch<'o>(line: RequestLine<'o>, watch: &Watch<'_>) -> RequestLine<'o> {
+    let line = line
+        .option("prefix", &watch.prefix)
+        .option_number("all", watch.all.into())
+        .option_number("values", watch.values.into());
+    watch.from.into_iter().fold(line, |line, from| line.option_number("from", from))
 }
 
 fn option<'o>(line: RequestLine<'o>, name: &str, value: Option<&str>) -> RequestLine<'o> {

@@ -118,6 +118,8 @@ pub enum Command<'a> {
         /// The namespace after which to go on.
         after: Option<String>,
     },
+    /// Follows changes. Only `QUIT` may come after it.
+    Watch(Watch<'a>),
     /// Waits until everything before is durable.
     Sync,
     /// Tells counters.
@@ -157,6 +159,19 @@ pub struct List<'a> {
     pub after: Option<String>,
     /// From the last key to the first.
     pub reverse: bool,
+    /// With the values.
+    pub values: bool,
+}
+
+/// The arguments of `WATCH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch<'a> {
+    /// Only keys that begin so; empty for all.
+    pub prefix: Cow<'a, str>,
+    /// In all namespaces of the organization.
+    pub all: bool,
+    /// Every change after this version; without, every change from now on.
+    pub from: Option<u64>,
     /// With the values.
     pub values: bool,
 }
@@ -230,6 +245,7 @@ impl Command<'_> {
             Self::List(_) => Verb::List,
             Self::Count { .. } => Verb::Count,
             Self::Namespaces { .. } => Verb::Namespaces,
+            Self::Watch(_) => Verb::Watch,
             Self::Sync => Verb::Sync,
             Self::Stats => Verb::Stats,
             Self::Backup { .. } => Verb::Backup,

@@ -122,7 +122,7 @@ const fn rows() -> [Row; 29] {
         Row::new(Verb::Namespaces, Data, "NAMESPACES", "NAMESPACES [prefix=<text>] [limit=<n>] [cursor=<cursor>]", "lists namespaces that hold live entries"),
         Row::new(Verb::Delprefix, Data, "DELPREFIX", "DELPREFIX <prefix> [dry=1] [ns=<namespace>]", "deletes all entries under a prefix").with_namespace().writing().unavailable(),
         Row::new(Verb::Txn, Data, "TXN", "TXN [ns=<namespace>] <json>", "checks versions and carries out operations, all or none").with_namespace().writing().unavailable(),
-        Row::new(Verb::Watch, Data, "WATCH", "WATCH [prefix=<text>] [all=1] [from=<version>] [values=1] [ns=<namespace>]", "follows changes").with_namespace().unavailable(),
+        Row::new(Verb::Watch, Data, "WATCH", "WATCH [prefix=<text>] [all=1] [from=<version>] [values=1] [ns=<namespace>]", "follows changes, each as it becomes durable").with_namespace(),
         Row::new(Verb::Sync, Data, "SYNC", "SYNC", "answers once all writes before it are durable"),
         Row::new(Verb::Stats, Data, "STATS", "STATS", "tells counters, sizes and lag"),
         Row::new(Verb::Compact, Admin, "COMPACT", "COMPACT", "reclaims disk space now").unavailable(),

@@ -6,6 +6,7 @@ mod command;
 mod connection;
 mod serve;
 mod shared;
+mod watchers;
 
 use std::process::ExitCode;
 

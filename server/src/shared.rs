@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::backup::Backups;
 use crate::command::hello;
+use crate::watchers::Watchers;
 
 /// State of the server, shared by its connections.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) durability: Durability,
     pub(crate) backups: Backups,
+    pub(crate) watchers: Watchers,
     pub(crate) counters: Counters,
     /// The fields of the reply to `HELLO`, which are the same for everybody.
     pub(crate) hello: Vec<u8>,
@@ -35,6 +37,7 @@ impl Shared {
         limits: Limits,
         durability: Durability,
         backups: Backups,
+        watchers: Watchers,
         connections_max: u32,
     ) -> Shared {
         Shared {
@@ -42,6 +45,7 @@ impl Shared {
             limits,
             durability,
             backups,
+            watchers,
             counters: Counters::default(),
             hello: hello::fields(&limits, durability),
             slots: Arc::new(Semaphore::new(connections_max as usize)),

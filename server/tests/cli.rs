@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod repair;
 mod verbs;
+mod watch;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

@@ -6,7 +6,6 @@ pub(crate) mod history;
 #[path = "kill/load.rs"]
 mod load;
 
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
@@ -45,7 +44,7 @@ fn killed_again_and_again() {
             Server::spawn(command.args(["--durability", if durable { "durable" } else { "buffered" }]));
         history.verify(&mut server.connect());
         let batches = if durable { 1 + seed * 7 % 200 } else { 1 + seed * 37 % 1_000 };
-        let seen = one_round(server, &mut history, seed, batches, |server, _| {
+        let seen = one_round(server, &mut history, seed, batches, |server| {
             // At level buffered so much is written that there is soon something to compact.
             if compacts && !durable {
                 wait_for_compaction(&server);
@@ -69,34 +68,33 @@ fn wait_for_compaction(server: &Server) {
     }
 }
 
-/// Loads the server until `batches` were acknowledged, ends it while they go on, and collects what everybody saw. What is
-/// answered after `end` has set its flag proves nothing.
+/// Loads the server until `batches` were acknowledged, ends it while they go on, and collects what everybody saw.
 pub(crate) fn one_round(
     server: Server,
     history: &mut History,
     seed: u64,
     batches: u64,
-    end: impl FnOnce(Server, &AtomicBool),
+    end: impl FnOnce(Server),
 ) -> Seen {
-    let (floor, ending) = (history.newest_version(), &AtomicBool::new(false));
+    let floor = history.newest_version();
     thread::scope(|scope| {
         let (acknowledged, batches_done) = channel();
         for (number, writer) in history.writers.iter_mut().enumerate() {
             let (acknowledged, random) = (acknowledged.clone(), Random::new(seed * 100 + number as u64));
             // Connected here, and not by a thread that may only start when the server is gone.
             let client = server.connect();
-            scope.spawn(move || load::write(client, writer, floor, random, &acknowledged, ending));
+            scope.spawn(move || load::write(client, writer, floor, random, &acknowledged));
         }
         let readers: Vec<_> = (0..READERS)
             .map(|number| {
                 let (client, random) = (server.connect(), Random::new(seed * 100 + 50 + number as u64));
-                scope.spawn(move || load::read(client, WRITERS, random, ending))
+                scope.spawn(move || load::read(client, WRITERS, random))
             })
             .collect();
         drop(acknowledged);
         let done = batches_done.iter().take(usize::try_from(batches).unwrap()).count();
         assert_eq!(done as u64, batches, "the writers gave up early");
-        end(server, ending);
+        end(server);
         let mut seen = Seen::default();
         readers.into_iter().for_each(|reader| seen.merge(reader.join().unwrap()));
         seen

@@ -12,4 +12,5 @@ mod power;
 mod scripts;
 mod shortage;
 mod support;
+mod watch;
 mod wire;

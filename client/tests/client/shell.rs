@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use larder_client::request::{Paged, Request};
+use larder_client::reply::Event;
+use larder_client::request::{Paged, Request, Watch};
 use larder_client::{Client, Error, Options, Pending, blocking};
 use tokio::runtime::{self, Runtime};
 
@@ -78,6 +79,35 @@ impl Shell {
         match self {
             Self::Blocking(client) => client.pipeline(requests),
             Self::Async(runtime, client) => runtime.block_on(client.pipeline(requests)),
+        }
+    }
+
+    /// Watches until an error: what came before it, the version then, and the error.
+    pub(super) fn watch(&mut self, watch: Watch<'_>) -> Result<(Vec<Event>, u64, Error), Error> {
+        let mut events = Vec::new();
+        match self {
+            Self::Blocking(client) => {
+                let mut watcher = client.watch(watch)?;
+                let error = loop {
+                    match watcher.next().unwrap() {
+                        Ok(event) => events.push(event),
+                        Err(error) => break error,
+                    }
+                };
+                assert!(watcher.next().is_none());
+                Ok((events, watcher.version(), error))
+            }
+            Self::Async(runtime, client) => runtime.block_on(async {
+                let mut watcher = client.watch(watch).await?;
+                let error = loop {
+                    match watcher.next().await {
+                        Ok(event) => events.push(event.unwrap()),
+                        Err(error) => break error,
+                    }
+                };
+                assert_eq!(watcher.next().await.unwrap(), None);
+                Ok((events, watcher.version(), error))
+            }),
         }
     }
 

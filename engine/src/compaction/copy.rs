@@ -125,7 +125,7 @@ impl Copying<'_> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let (sealed, file) = writer.finish()?;
         let end = u32::try_from(sealed.end).unwrap_or(u32::MAX);
-        let segment = Arc::new(Segment::new(sealed.segment, sealed.salt(), file, end, end)?);
+        let segment = Arc::new(Segment::new(sealed.segment, sealed.kind, sealed.salt(), file, end, end)?);
         self.outputs.push(Output { sealed, segment, moved: std::mem::take(&mut self.moved) });
         Ok(())
     }

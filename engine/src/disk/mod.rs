@@ -59,6 +59,12 @@ pub trait Disk: Any + Debug + Send + Sync {
     /// Makes all creations, links, renames and removals so far durable.
     fn sync_dir(&self) -> io::Result<()>;
 
+    /// Whether what is written already is written over where it is: without new room, and so that
+    /// [`DiskFile::sync_overwritten`] gains something.
+    fn overwrites_in_place(&self) -> bool {
+        false
+    }
+
     /// Bytes that can still be allocated.
     fn free_bytes(&self) -> io::Result<u64>;
 }
@@ -76,6 +82,12 @@ pub trait DiskFile: Debug + Send + Sync {
 
     /// Makes the file's bytes and length durable (`fdatasync`).
     fn sync(&self) -> io::Result<()>;
+
+    /// Does the same for bytes that replace ones that were durable when it began, through [`DiskFile::sync`]; they are durable
+    /// when this returns, and nothing is said of others. Where that is no cheaper, it is a [`DiskFile::sync`].
+    fn sync_overwritten(&self) -> io::Result<()> {
+        self.sync()
+    }
 
     /// Cuts the file off, or extends it with zeroes, to `length` bytes.
     fn set_len(&self, length: u64) -> io::Result<()>;

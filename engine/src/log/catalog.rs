@@ -33,7 +33,7 @@ use crate::clock::CarriedClock;
 use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{Error, Result};
 use crate::shortage::Shortage;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::io;
 use std::sync::{Arc, OnceLock, PoisonError};
 
@@ -59,6 +59,8 @@ pub(crate) struct Catalog {
     /// Why it is not known which manifest is in force, if it is not.
     in_doubt: OnceLock<Arc<str>>,
     short: AtomicBool,
+    /// That of the manifest in force, for those who must not wait for its lock.
+    feed_floor: AtomicU64,
 }
 
 /// Segments that are to be removed once nobody holds on to the names any more.
@@ -128,6 +130,7 @@ impl Catalog {
             store: manifest.store,
             segment_bytes,
             reserve: Reserve::new(reserve_bytes),
+            feed_floor: AtomicU64::new(manifest.feed_floor),
             manifest: Mutex::new(Kept { manifest, obsolete, ended: false }),
             spare: Mutex::new(None),
             removals: Mutex::default(),
@@ -139,6 +142,11 @@ impl Catalog {
     /// Whether there was no room for puts when a segment was last wanted.
     pub(crate) fn is_short(&self) -> bool {
         self.short.load(Ordering::Acquire)
+    }
+
+    /// The change feed can be resumed after any version from here on.
+    pub(crate) fn feed_floor(&self) -> u64 {
+        self.feed_floor.load(Ordering::Acquire)
     }
 
     /// Why nothing may be changed any more, if so.
@@ -189,7 +197,8 @@ impl Catalog {
         }
         let capacity = u32::try_from(spare.capacity).unwrap_or(u32::MAX);
         let salt = Salt::new(self.store, spare.id);
-        match Segment::new(spare.id, salt, Arc::clone(&spare.file), capacity, HEADER_LENGTH) {
+        let file = Arc::clone(&spare.file);
+        match Segment::new(spare.id, SegmentKind::Log, salt, file, capacity, HEADER_LENGTH) {
             Ok(mut segment) => {
                 segment.reserved = spare.reserved;
                 Ok(Arc::new(segment))
@@ -352,7 +361,9 @@ impl Catalog {
         next.retired.extend(inputs.iter().map(|input| input.segment));
         let highest = inputs.iter().map(|input| input.highest_sequence).max();
         next.feed_floor = next.feed_floor.max(highest.unwrap_or(0));
-        self.replace_with_reserve(&mut kept, &next)
+        self.replace_with_reserve(&mut kept, &next)?;
+        self.feed_floor.store(next.feed_floor, Ordering::Release);
+        Ok(())
     }
 
     /// Removes segments that compaction has written in vain. If it is not known whether they are part of the store, the

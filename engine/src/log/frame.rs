@@ -90,6 +90,11 @@ impl Header {
         is_possible.then_some(header)
     }
 
+    /// The sequence of its last record, if it stands in a log segment.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        (self.first_sequence + u64::from(self.records)).saturating_sub(1)
+    }
+
     /// Length of header and records together.
     pub(crate) fn frame_bytes(&self) -> usize {
         HEADER_BYTES + self.payload_bytes as usize

@@ -89,6 +89,17 @@ pub struct Record<'a> {
     pub creation: u64,
 }
 
+/// A record as it is seen in passing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outline<'a> {
+    pub(crate) tenant: Tenant,
+    pub(crate) namespace: &'a [u8],
+    pub(crate) key: &'a [u8],
+    pub(crate) sequence: u64,
+    /// Length of all of it.
+    pub(crate) length: usize,
+}
+
 impl<'a> Record<'a> {
     /// The length when encoded, in bytes.
     pub fn encoded_len(&self) -> usize {
@@ -150,6 +161,15 @@ impl<'a> Record<'a> {
     ) -> Result<Record<'a>, RecordError> {
         let header = Header::decode(bytes, salt, position)?;
         Header { description_bytes: 0, value_bytes: 0, ..header }.record(bytes)
+    }
+
+    /// What the record at the start of `bytes` says that it is, if those are enough for one. No checksum is looked at.
+    pub(crate) fn outline(bytes: &'a [u8]) -> Option<Outline<'a>> {
+        let header = Header::parse(array_at(bytes, 0)?)?;
+        let address = bytes.get(HEADER_BYTES..header.head_bytes())?;
+        let (namespace, key) = address.split_at(header.namespace_bytes);
+        let (tenant, sequence, length) = (header.tenant, header.sequence, header.record_bytes());
+        (length <= bytes.len()).then_some(Outline { tenant, namespace, key, sequence, length })
     }
 
     /// Reads a record from memory that the engine itself has just encoded; no checksum is looked at.

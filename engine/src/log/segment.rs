@@ -1,13 +1,14 @@
 //! An open segment file, as readers and the log's writer share it.
 
 use super::format::Salt;
+use super::header::SegmentKind;
 use super::record::{HEADER_BYTES, Record, RecordError};
 use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
 use crate::sync::{AtomicU32, Ordering};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, atomic};
 
 /// The segments that exist, by number. Readers hold on to one table while they work; a change makes a new table.
 pub(crate) type SegmentTable = BTreeMap<u32, Arc<Segment>>;
@@ -26,6 +27,7 @@ const HEAD_BYTES_USUAL: u32 = 128;
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) id: u32,
+    pub(crate) kind: SegmentKind,
     pub(crate) salt: Salt,
     pub(crate) file: Arc<dyn DiskFile>,
     /// Positions below this are allocated; frames and the footer stay below it.
@@ -35,6 +37,8 @@ pub(crate) struct Segment {
     map: Option<Map>,
     /// Everything below this position is in the file, and stays as it is.
     written: AtomicU32,
+    /// Between which positions the change feed has verified all frames but for bodies: start in the upper half, end in the lower.
+    known: atomic::AtomicU64,
 }
 
 /// The file name of segment `id`.
@@ -52,6 +56,7 @@ impl Segment {
     /// A segment whose first `written` bytes are in `file`, and which has room for `capacity`.
     pub(crate) fn new(
         id: u32,
+        kind: SegmentKind,
         salt: Salt,
         file: Arc<dyn DiskFile>,
         capacity: u32,
@@ -59,7 +64,17 @@ impl Segment {
     ) -> Result<Segment> {
         let map =
             file.map(capacity.into()).map_err(|error| Error::io(format!("map {}", file_name(id)), error))?;
-        Ok(Segment { id, salt, file, capacity, reserved: false, map, written: AtomicU32::new(written) })
+        Ok(Segment {
+            id,
+            kind,
+            salt,
+            file,
+            capacity,
+            reserved: false,
+            map,
+            written: AtomicU32::new(written),
+            known: atomic::AtomicU64::new(0),
+        })
     }
 
     /// Everything below this position can be read from the file.
@@ -80,13 +95,7 @@ impl Segment {
         length: u32,
         scratch: &'s mut Vec<u8>,
     ) -> Result<Record<'s>> {
-        debug_assert!(position + length <= self.written());
-        let bytes = match &self.map {
-            Some(map) => map
-                .get(position as usize, length as usize)
-                .ok_or_else(|| self.damaged(position, RecordError::CutOff))?,
-            None => self.read(position, length, scratch)?,
-        };
+        let bytes = self.bytes(position, length, scratch)?;
         self.verified(position, bytes)
     }
 
@@ -123,12 +132,49 @@ impl Segment {
         Record::decode_cut_off(scratch, self.salt, position).map_err(|error| self.damaged(position, error))
     }
 
+    /// Whether the frame from `start` to `end` is [known](Segment::note_known).
+    pub(crate) fn is_known(&self, start: u32, end: u32) -> bool {
+        let (from, to) = self.known();
+        from <= start && end <= to
+    }
+
+    /// Notes that the heads in the frame from `start` to `end` were found to be intact, so that others who pass over them
+    /// need not verify them too. Of what is known elsewhere, only what adjoins is kept: all who follow the log are at its end.
+    pub(crate) fn note_known(&self, start: u32, end: u32) {
+        let (from, to) = self.known();
+        let from = if start == to { from } else { start };
+        // Whatever others note at the same time, this is true by itself.
+        self.known.store(u64::from(from) << 32 | u64::from(end), Ordering::Relaxed);
+    }
+
+    fn known(&self) -> (u32, u32) {
+        let known = self.known.load(Ordering::Relaxed);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        (half(known >> 32), half(known))
+    }
+
     /// Loads the first cache lines of a record, if they are mapped. The result says nothing.
     pub(crate) fn touch(&self, position: u32, length: u32) -> u8 {
         const CACHE_LINE_BYTES: usize = 64;
         let record = self.map.as_ref().and_then(|map| map.get(position as usize, length as usize));
         let lines = record.unwrap_or_default().iter().step_by(CACHE_LINE_BYTES);
         lines.take(TOUCHED_LINES).fold(0, |touched, byte| touched ^ byte)
+    }
+
+    /// The bytes at `position`, all of them written; not verified.
+    pub(crate) fn bytes<'s>(
+        &'s self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<&'s [u8]> {
+        debug_assert!(position + length <= self.written());
+        match &self.map {
+            Some(map) => map
+                .get(position as usize, length as usize)
+                .ok_or_else(|| self.damaged(position, RecordError::CutOff)),
+            None => self.read(position, length, scratch),
+        }
     }
 
     fn read<'s>(&self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {

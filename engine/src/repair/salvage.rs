@@ -374,5 +374,6 @@ fn open_segment(disk: &dyn Disk, segments: &[(u32, StoreId)], places: &[Place]) 
     let store = store.ok_or_else(|| Error::damaged(&name, 0, "the file is missing"))?;
     let file = disk.open(&name).map_err(|error| Error::io(format!("open {name}"), error))?;
     let end = places.iter().map(|place| place.position.saturating_add(place.length)).max().unwrap_or(0);
-    Segment::new(id, Salt::new(store, id), file, end, end)
+    // Records are read one by one: their order does not matter.
+    Segment::new(id, SegmentKind::Compacted, Salt::new(store, id), file, end, end)
 }

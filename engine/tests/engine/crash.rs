@@ -4,7 +4,7 @@
 //! history's, with everything that was promised to last; and it must go on from there.
 
 use crate::aftermath::{TIMES, Tally, cut, operations, seeds};
-use crate::support::{Chance, HandClock, at, open, options};
+use crate::support::{Chance, HandClock, at, open, options, value};
 use crate::workload::{Change, Run, Step, backed_up, churn, compacting, put, random, small, transaction};
 use larder_engine::Durability::{Buffered, Durable};
 use larder_engine::disk::sim::{Fault, SimDisk, Survival, When};
@@ -76,6 +76,30 @@ fn power_cuts_in_random_workloads() {
                 tally.follow(&run, disk, turn + number, &context);
             });
         }
+    }
+}
+
+/// Segments of which zeroes are written ahead in several stretches: whichever write is the last before the power cut, and
+/// wherever it lies in a stretch, beyond the end of one, or where none was worth it, it is there.
+#[test]
+fn a_durable_write_lasts_wherever_the_zeroes_end() {
+    const SIZES: [usize; 6] = [60_000, 300, 110_000, 200_000, 9_000, 75_000];
+    let clock = HandClock::new();
+    let open = |disk: &SimDisk| {
+        let options = options(Durable, &clock).segment_bytes(4 << 20);
+        options.open_on(Arc::new(disk.clone())).unwrap()
+    };
+    for count in 1..=60 {
+        let disk = SimDisk::new(count as u64);
+        let store = open(&disk);
+        for (number, size) in SIZES.into_iter().cycle().take(count).enumerate() {
+            let value = value(number as u64, size);
+            store.put(at(&format!("k{number:02}")), &Put::new(&value)).unwrap().unwrap();
+        }
+        let disk = disk.crash(Survival::Nothing);
+        drop(store);
+        let store = open(&disk);
+        assert_eq!(store.stats().entries, count as u64, "after {count} writes");
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::line::{Line, Opt, unavailable};
 use super::{
     BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, LIST_PAGE_DEFAULT, List,
-    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set,
+    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set, Watch,
 };
 use crate::code::{Code, ParseError, shown};
 use crate::cursor::decode_cursor;
@@ -54,12 +54,12 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         Verb::Sync => bare(line, Command::Sync),
         Verb::Stats => bare(line, Command::Stats),
         Verb::Backup => backup(line),
+        Verb::Watch => watch(line),
         Verb::Auth
         | Verb::Incr
         | Verb::Patch
         | Verb::Delprefix
         | Verb::Txn
-        | Verb::Watch
         | Verb::Compact
         | Verb::Org
         | Verb::Key => Err(unavailable(line.verb().row())),
@@ -206,6 +206,25 @@ fn namespaces<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
         after,
     };
     Ok(Request { ns, command })
+}
+
+fn watch<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let (mut prefix, mut all, mut from, mut values) = (None, None, None, None);
+    let key_bytes = line.limits.key_bytes;
+    let ns = line.options(|option| match option.name {
+        "prefix" => option.once(&mut prefix, |option| read_prefix(option, key_bytes)),
+        "all" => option.once(&mut all, read_flag),
+        "from" => option.once(&mut from, |option| number(&option, "a version")),
+        "values" => option.once(&mut values, read_flag),
+        _ => Err(option.unknown()),
+    })?;
+    line.end()?;
+    let all = all.unwrap_or(false);
+    if all && ns.is_some() {
+        return Err(ParseError::new(Code::BadOpt, "all=1 and ns= exclude each other; give one of them"));
+    }
+    let (prefix, values) = (prefix.unwrap_or_default(), values.unwrap_or(false));
+    Ok(Request { ns, command: Command::Watch(Watch { prefix, all, from, values }) })
 }
 
 fn hello<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {

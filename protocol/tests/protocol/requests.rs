@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use larder_protocol::{
     COMMANDS, Code, Command, Condition, Expiry, Limits, List, ParseError, Request, RequestError, RequestLine,
-    Secret, Set, Ttl, ValueType, Verb, is_bare, parse, write_token,
+    Secret, Set, Ttl, ValueType, Verb, Watch, is_bare, parse, write_token,
 };
 use proptest::prelude::*;
 
@@ -131,6 +131,16 @@ fn listings() {
 }
 
 #[test]
+fn watches() {
+    let watch = Watch { prefix: "".into(), all: false, from: None, values: false };
+    assert_eq!(command("WATCH"), Command::Watch(watch.clone()));
+    assert_eq!(command("WATCH prefix=\"\" all=0 values=0"), Command::Watch(watch));
+    let watch = Watch { prefix: "user:".into(), all: true, from: Some(17), values: true };
+    assert_eq!(command("watch prefix=user: all=1 from=17 values=1"), Command::Watch(watch));
+    assert_eq!(request("WATCH all=0 ns=n").ns.as_deref(), Some("n"));
+}
+
+#[test]
 fn a_namespace_goes_with_every_data_command_and_no_other() {
     for row in COMMANDS.iter().filter(|row| row.available) {
         let line = match row.verb {
@@ -212,6 +222,13 @@ fn what_is_wrong_has_its_code() {
         ("SET a foo=\"x\" 1", Code::BadOpt),
         ("TOUCH a keepttl=1", Code::BadOpt),
         ("NAMESPACES ns=a", Code::BadOpt),
+        ("WATCH all=1 ns=a", Code::BadOpt),
+        ("WATCH from=1 from=1", Code::BadOpt),
+        ("WATCH limit=1", Code::BadOpt),
+        ("WATCH a", Code::BadArg),
+        ("WATCH from=now", Code::BadArg),
+        ("WATCH from=-1", Code::BadArg),
+        ("WATCH values=yes", Code::BadArg),
         ("GET \"\"", Code::BadKey),
         ("GET a\"b", Code::BadKey),
         ("GET \"a", Code::BadKey),

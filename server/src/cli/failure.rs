@@ -94,6 +94,7 @@ fn is_askers_fault(error: &Error) -> bool {
                     | Code::BadJson
                     | Code::BadTtl
                     | Code::BadCursor
+                    | Code::Compacted
                     | Code::Encoding
                     | Code::Type
                     | Code::Range

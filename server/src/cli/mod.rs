@@ -31,6 +31,7 @@ mod table;
 mod touch;
 mod ttl;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,8 @@ pub(crate) enum Verb {
     Persist(touch::Persist),
     /// Shows an entry with all its fields
     Entry(entry::Entry),
+    /// Prints changes as they happen
+    Watch(watch::Watch),
     /// Stores entries read as JSON lines
     Import(import::Import),
     /// Writes entries as JSON lines that `import` reads
@@ -102,6 +105,7 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Touch(verb) => verb.run(target),
         Verb::Persist(verb) => verb.run(target),
         Verb::Entry(verb) => verb.run(target),
+        Verb::Watch(verb) => verb.run(target),
         Verb::Import(verb) => verb.run(target),
         Verb::Export(verb) => verb.run(target),
         Verb::Backup(verb) => verb.run(target),

@@ -29,6 +29,11 @@ pub(crate) fn refusal(error: &Error) -> ParseError {
             Code::Failed,
             "the log has failed, and no write is taken any more; see the server's log".to_owned(),
         ),
+        Error::Compacted { floor, .. } => (
+            Code::Compacted,
+            format!("{floor} is the lowest version to watch from; what came before is in no log any more"),
+        ),
+        Error::VersionAhead { .. } => (Code::BadArg, error.to_string()),
         Error::Closed => (Code::Shutdown, SHUTDOWN.to_owned()),
         _ => (Code::Internal, "the server cannot do this now; see its log".to_owned()),
     };

@@ -17,5 +17,5 @@ mod write;
 pub(crate) use answer::Answer;
 pub(crate) use failure::{SHUTDOWN, refusal};
 pub(crate) use read::{Scope, read};
-pub(crate) use render::{Rendering, Sources, refuse};
+pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, refuse};
 pub(crate) use write::write;

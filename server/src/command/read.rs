@@ -95,6 +95,7 @@ fn try_read<'t>(
         | Command::Del { .. }
         | Command::Touch { .. }
         | Command::Persist { .. }
+        | Command::Watch(_)
         | Command::Sync
         | Command::Backup { .. } => misrouted(),
     })

@@ -9,6 +9,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod watching;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -27,6 +28,7 @@ use crate::shared::{Shared, Tally};
 use round::Round;
 use socket::Socket;
 use turn::{Namespaces, Next, Turn};
+use watching::Watching;
 
 /// Most commands for which room is set aside before they are parsed.
 const TURN_CAPACITY_MAX: usize = 64;
@@ -56,6 +58,7 @@ struct Connection {
     socket: Socket,
     codec: LineCodec,
     namespaces: Namespaces,
+    watching: Option<Watching>,
     /// Commands of the last turn: a client that pipelines sends about as many again.
     turn_capacity: usize,
 }
@@ -66,6 +69,7 @@ impl Connection {
             socket: Socket::new(stream),
             codec: LineCodec::new(shared.limits.line_bytes()),
             namespaces: Namespaces::new(),
+            watching: None,
             turn_capacity: 1,
             shared,
         }
@@ -74,14 +78,24 @@ impl Connection {
     async fn run(&mut self, shutdown: CancellationToken) -> io::Result<()> {
         let mut input = BytesMut::new();
         let mut stopped = pin!(shutdown.cancelled());
-        loop {
+        let mut at_end = false;
+        while !at_end || self.watching.as_ref().is_some_and(Watching::is_behind) {
+            // Of a watching connection, answers go out with the changes; until then nothing more is read.
+            let unsent = !self.socket.output.is_empty();
             let read = tokio::select! {
                 biased;
                 () = &mut stopped => {
                     self.refuse(Code::Shutdown, SHUTDOWN);
                     return Ok(());
                 }
-                read = self.socket.read(&mut input) => read?,
+                read = self.socket.read(&mut input), if !at_end && !unsent => Some(read?),
+                () = watching::due(self.watching.as_ref(), unsent) => None,
+            };
+            let Some(read) = read else {
+                if self.watch_on().await?.is_break() {
+                    return Ok(());
+                }
+                continue;
             };
             while let Some(frame) = self.codec.decode(&mut input)? {
                 if self.frame(frame).await?.is_break() {
@@ -89,9 +103,11 @@ impl Connection {
                 }
             }
             if read == 0 {
-                return self.end_of_input(input).await;
+                at_end = true;
+                self.watching.iter_mut().for_each(Watching::hurry);
             }
         }
+        self.end_of_input(input).await
     }
 
     /// Everything complete has been answered; what is left is an unterminated line, if anything.
@@ -121,7 +137,9 @@ impl Connection {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        self.socket.flush().await?;
+        if self.watching.is_none() {
+            self.socket.flush().await?;
+        }
         Ok(ControlFlow::Continue(()))
     }
 
@@ -129,6 +147,9 @@ impl Connection {
     async fn chunk(&mut self, chunk: &[u8]) -> io::Result<ControlFlow<()>> {
         let mut lines = lines(chunk);
         let limits = self.shared.limits;
+        if self.watching.is_some() {
+            return Ok(self.while_watching(lines));
+        }
         while let Some(turn) = Turn::take(&mut lines, &limits, &mut self.namespaces, self.turn_capacity) {
             self.turn_capacity = turn.steps.len().clamp(1, TURN_CAPACITY_MAX);
             let mut round =
@@ -138,9 +159,13 @@ impl Connection {
                 Next::Turn => {}
                 Next::Sync => self.sync().await,
                 Next::Backup(name) => self.backup(&name).await,
+                Next::Watch(watch, namespace) => self.watch(&watch, namespace.as_deref()),
                 Next::Close => return Ok(ControlFlow::Break(())),
             }
             self.socket.flush().await?;
+            if self.watching.is_some() {
+                return Ok(self.while_watching(lines));
+            }
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -22,12 +22,14 @@ pub(super) struct Socket {
     stream: TcpStream,
     /// Replies, in order, to be written with [`flush`](Socket::flush).
     pub(super) output: Vec<u8>,
+    /// How much of it was written, by a flush that nobody waited for to its end.
+    sent: usize,
     read_bytes: usize,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Socket {
-        Socket { stream, output: Vec::new(), read_bytes: READ_BYTES_MIN }
+        Socket { stream, output: Vec::new(), sent: 0, read_bytes: READ_BYTES_MIN }
     }
 
     /// Whether the client is on this machine.
@@ -54,17 +56,22 @@ impl Socket {
         if input.is_empty() {
             *input = BytesMut::new();
         }
-        if self.output.capacity() > IDLE_BYTES {
+        if self.output.is_empty() && self.output.capacity() > IDLE_BYTES {
             self.output = Vec::new();
         }
     }
 
-    /// Writes the replies out. While the client does not read them, this waits, and nothing more is read from it.
+    /// Writes the replies out. While the client does not read them, this waits, and nothing more is read from it. Whoever
+    /// drops this future loses no byte, and writes none twice.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        if !self.output.is_empty() {
-            self.stream.write_all(&self.output).await?;
-            self.output.clear();
+        while self.sent < self.output.len() {
+            match self.stream.write(&self.output[self.sent..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => self.sent += written,
+            }
         }
+        self.output.clear();
+        self.sent = 0;
         Ok(())
     }
 

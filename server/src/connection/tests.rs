@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backup::Backups;
 use crate::shared::Shared;
+use crate::watchers::Watchers;
 
 /// A client of a server of one connection.
 struct Client(BufReader<TcpStream>);
@@ -23,8 +24,14 @@ impl Client {
             // The store prepares its next segment on a thread of its own; a fault is not meant for that.
             tokio::task::yield_now().await;
         }
-        let shared =
-            Arc::new(Shared::new(store, Limits::DEFAULT, Durability::Durable, Backups::new(None), 1));
+        let shared = Arc::new(Shared::new(
+            store,
+            Limits::DEFAULT,
+            Durability::Durable,
+            Backups::new(None),
+            Watchers::new(0),
+            1,
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
@@ -36,8 +43,12 @@ impl Client {
     async fn ask(&mut self, requests: &[&str]) -> Vec<String> {
         let pipeline: String = requests.iter().map(|request| format!("{request}\n")).collect();
         self.0.get_mut().write_all(pipeline.as_bytes()).await.unwrap();
+        self.lines(requests.len()).await
+    }
+
+    async fn lines(&mut self, count: usize) -> Vec<String> {
         let mut replies = Vec::new();
-        for _ in requests {
+        for _ in 0..count {
             let mut reply = String::new();
             self.0.read_line(&mut reply).await.unwrap();
             replies.push(reply.trim_end().to_owned());
@@ -77,6 +88,20 @@ async fn a_failed_sync_leaves_writes_in_doubt_and_reads_at_what_was_acknowledged
 
     let replies = client.ask(&["SET a 3", "GET a", "SYNC", "COUNT", "PING"]).await;
     assert_eq!(codes(&replies), ["FAILED", "VAL 1 - 1", "FAILED", "OK 1", "OK"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_gets_what_was_durable_and_then_the_failure() {
+    let disk = SimDisk::new(3);
+    let mut client = Client::of_server_on(&disk).await;
+    assert_eq!(client.ask(&["SET a 1", "SET b 2"]).await, ["OK 1 -", "OK 2 -"]);
+    disk.fail_next(OpKind::Sync, Fault::Eio);
+    assert_eq!(codes(&client.ask(&["SET a 3"]).await), ["INDOUBT"]);
+    assert_eq!(client.ask(&["WATCH from=0"]).await, ["OK 0"]);
+    let events = client.lines(3).await;
+    assert_eq!(codes(&events), ["EVT set 1 default a -", "EVT set 2 default b -", "FAILED"]);
+    // With that the watch is over, and the connection as before.
+    assert_eq!(client.ask(&["GET a", "WATCH from=3"]).await[0], "VAL 1 - 1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

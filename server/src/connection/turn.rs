@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, parse};
+use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, Watch, parse};
 
 /// Weight at which a turn is full.
 const TURN_WEIGHT_MAX: usize = 256;
@@ -42,6 +42,8 @@ pub(super) enum Next<'c> {
     Sync,
     /// `BACKUP`, of that name, of everything before it at least.
     Backup(Cow<'c, str>),
+    /// `WATCH`, in the namespace that it names, of everything after everything before. Nothing but `QUIT` may follow.
+    Watch(Watch<'c>, Option<Cow<'c, str>>),
     /// The end of the connection.
     Close,
 }
@@ -60,6 +62,11 @@ pub(super) struct Namespaces(Vec<String>);
 impl Namespaces {
     pub(super) fn new() -> Namespaces {
         Namespaces(vec!["default".to_owned()])
+    }
+
+    /// Where the next command acts, unless it says otherwise.
+    pub(super) fn last(&self) -> &str {
+        self.0.last().map_or("", String::as_str)
     }
 
     /// Forgets all but the last.
@@ -90,6 +97,13 @@ impl<'c> Turn<'c> {
     }
 
     fn push(&mut self, request: Result<Request<'c>, ParseError>, namespaces: &mut Namespaces) {
+        let request = match request {
+            Ok(Request { ns, command: Command::Watch(watch) }) => {
+                self.next = Next::Watch(watch, ns);
+                return;
+            }
+            other => other,
+        };
         match request.as_ref().map(|request| &request.command) {
             Ok(Command::Sync) => {
                 self.next = Next::Sync;
@@ -141,10 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn sync_backup_and_quit_end_a_turn() {
+    fn sync_backup_watch_and_quit_end_a_turn() {
         assert_eq!(turns("SYNC\nPING\n"), [(0, Next::Sync), (1, Next::Turn)]);
         assert_eq!(turns("PING\nBACKUP b\nPING\n"), [(1, Next::Backup("b".into())), (1, Next::Turn)]);
         assert_eq!(turns("nonsense\nSYNC\nQUIT\n"), [(1, Next::Sync), (1, Next::Close)]);
+        let watch = Watch { prefix: "a".into(), all: false, from: Some(3), values: false };
+        let next = Next::Watch(watch, Some("n".into()));
+        assert_eq!(turns("PING\nWATCH prefix=a from=3 ns=n\n"), [(1, next)]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::listener::{self, ListenError};
 use super::opening;
 use crate::backup::Backups;
 use crate::shared::Shared;
+use crate::watchers::Watchers;
 
 /// Why the server did not start, or not stop in order.
 #[derive(Debug, Error)]
@@ -67,7 +68,9 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
     let store = open(config)?;
     announce(address, &config.data, &store);
     let backups = Backups::new(config.backups.clone());
-    let shared = Shared::new(store, Limits::DEFAULT, config.durability, backups, config.connections_max);
+    let watchers = Watchers::new(config.feed_retention_bytes);
+    let shared =
+        Shared::new(store, Limits::DEFAULT, config.durability, backups, watchers, config.connections_max);
     let outcome = runtime.block_on(serve(listener, Arc::new(shared), stop, config.shutdown_timeout));
     // What is left are connections whose time is over.
     runtime.shutdown_background();

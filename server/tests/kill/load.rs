@@ -1,21 +1,18 @@
 //! Clients that go on until the server is gone.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use super::history::{KEYS, Operation, Seen, Writer, name, parse, value};
 use crate::support::{Client, Random};
 
-/// Writes batches to the writer's own keys, and keeps account of what was answered before `ending` was set. Versions must
-/// be above `floor`.
+/// Writes batches to the writer's own keys, and keeps account of what was answered. Versions must be above `floor`.
 pub(crate) fn write(
     mut client: Client,
     writer: &mut Writer,
     floor: u64,
     mut random: Random,
     acknowledged: &Sender<()>,
-    ending: &AtomicBool,
 ) {
     let mut newest = floor;
     loop {
@@ -25,7 +22,7 @@ pub(crate) fn write(
         }
         for key in keys {
             let Some(reply) = client.next_line() else { return };
-            if ending.load(Ordering::SeqCst) || is_end_of_log(&reply) {
+            if is_end_of_log(&reply) {
                 return;
             }
             let key = &mut writer.keys[key];
@@ -76,9 +73,8 @@ fn version_of(reply: &str) -> u64 {
     fields.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// Reads keys of all writers until `ending` is set, and remembers the newest value of each. None may go back while the
-/// server runs.
-pub(crate) fn read(mut client: Client, writers: usize, mut random: Random, ending: &AtomicBool) -> Seen {
+/// Reads keys of all writers, and remembers the newest value of each. None may go back while the server runs.
+pub(crate) fn read(mut client: Client, writers: usize, mut random: Random) -> Seen {
     const PIPELINE: usize = 8;
     let mut seen = Seen::default();
     loop {
@@ -91,9 +87,6 @@ pub(crate) fn read(mut client: Client, writers: usize, mut random: Random, endin
         }
         for (writer, key) in keys {
             let Some(reply) = client.next_line() else { return seen };
-            if ending.load(Ordering::SeqCst) {
-                return seen;
-            }
             let Some((version, number)) = parse(writer, key, &reply) else { continue };
             let newest = seen.numbers.entry((writer, key)).or_default();
             assert!(number >= *newest, "{} went back from {newest} to {number}", name(writer, key));

@@ -5,6 +5,7 @@
 
 use super::contents::{Contents, SECTOR, pieces};
 use super::random::Random;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const SECTOR_U64: u64 = SECTOR as u64;
@@ -17,6 +18,14 @@ pub(super) enum Fate {
     Before(u64),
     /// Any of them.
     Random,
+}
+
+/// What a sync makes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Everything,
+    /// Sectors that a sync of everything has made durable before.
+    Overwritten,
 }
 
 /// A file, with or without a name.
@@ -33,6 +42,8 @@ pub(super) struct Inode {
     durable: Contents,
     current: Contents,
     pending: Vec<Change>,
+    /// Sectors that a sync of everything has made durable.
+    settled: BTreeSet<u64>,
 }
 
 /// One change since the last sync.
@@ -81,7 +92,16 @@ impl Inode {
     /// A file whose contents are durable.
     pub(super) fn new(name: Arc<str>, contents: Contents) -> Inode {
         let durable = contents.clone();
-        Inode { name, links: 1, handles: 0, allocated: 0, durable, current: contents, pending: Vec::new() }
+        Inode {
+            name,
+            links: 1,
+            handles: 0,
+            allocated: 0,
+            durable,
+            current: contents,
+            pending: Vec::new(),
+            settled: BTreeSet::new(),
+        }
     }
 
     /// What the running process sees.
@@ -116,16 +136,31 @@ impl Inode {
         self.pending.push(Change { sequence, length: self.current.len(), first: sectors.start, image, hole });
     }
 
-    /// Makes everything durable that is still pending.
-    pub(super) fn sync(&mut self) {
+    /// Makes durable what is still pending, as far as the sync reaches.
+    pub(super) fn sync(&mut self, reach: Reach) {
+        if reach == Reach::Overwritten {
+            let settled = std::mem::take(&mut self.settled);
+            self.sync_some(|sector| sector.is_some_and(|sector| settled.contains(&sector)));
+            self.settled = settled;
+            return;
+        }
         for change in self.pending.drain(..) {
             change.apply(&mut self.durable);
+            if let Some(hole) = change.hole {
+                self.settled.split_off(&hole);
+            }
+            self.settled.extend(change.sectors());
         }
         self.durable.set_len(self.current.len());
     }
 
     /// A sync cut short: some of the sectors, and perhaps the length, are durable; the others are still pending.
     pub(super) fn sync_partly(&mut self, random: &mut Random) {
+        self.sync_some(|_| random.coin());
+    }
+
+    /// Makes those sectors durable that are `chosen`, and the length if `None` is; the others are still pending.
+    fn sync_some(&mut self, mut chosen: impl FnMut(Option<u64>) -> bool) {
         let versions = self.versions();
         let changes = std::mem::take(&mut self.pending);
         let Some(last) = changes.last() else { return };
@@ -134,7 +169,7 @@ impl Inode {
             // A sync writes the newest version; from here on there is no way back to the ones before it.
             let Some(&(sector, newest)) = group.last() else { continue };
             let image = changes[newest].sector(sector);
-            if random.coin() {
+            if chosen(Some(sector)) {
                 self.durable.put(image, sector * SECTOR_U64);
             } else {
                 let sequence = changes[newest].sequence;
@@ -142,7 +177,7 @@ impl Inode {
                 self.pending.push(Change { sequence, length, first: sector, image, hole: None });
             }
         }
-        if random.coin() {
+        if chosen(None) {
             self.durable.set_len(length);
         } else {
             let sequence = last.sequence;
@@ -158,6 +193,7 @@ impl Inode {
     /// Replaces the contents, durably.
     pub(super) fn replace(&mut self, contents: Contents) {
         self.pending.clear();
+        self.settled.clear();
         self.durable = contents.clone();
         self.current = contents;
     }

@@ -11,7 +11,8 @@
 //! that is the only thing that is: of the unsynced changes to a file, each sector may be found in any version it had
 //! since the last sync, whatever became of its neighbours, and the length in any state of its own. Operations on the
 //! directory survive each on its own too, but those on one name in order; a rename is never half done. A file
-//! whose name was not synced is lost however often its bytes were. What no kernel does is left out: contents that
+//! whose name was not synced is lost however often its bytes were. A sync of what is
+//! [overwritten](DiskFile::sync_overwritten) leaves every sector unsynced that no full sync has made durable before. What no kernel does is left out: contents that
 //! never were, and changes to bytes that were not written.
 //!
 //! One simulated machine can have several directories ([`SimDisk::directory`]), as a backup needs: they share files by
@@ -33,6 +34,7 @@ mod trace;
 
 use super::{Disk, DiskFile, DiskLock, Map};
 use crate::sync::{Mutex, MutexGuard};
+use inode::Reach;
 use state::State;
 use std::any::Any;
 use std::fmt::{self, Debug, Formatter};
@@ -304,6 +306,10 @@ impl Disk for SimDisk {
         self.state().sync_dir(&self.directory)
     }
 
+    fn overwrites_in_place(&self) -> bool {
+        true
+    }
+
     fn free_bytes(&self) -> io::Result<u64> {
         self.state().free_bytes()
     }
@@ -350,7 +356,11 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.state().sync(self.number)
+        self.disk.state().sync(self.number, Reach::Everything)
+    }
+
+    fn sync_overwritten(&self) -> io::Result<()> {
+        self.disk.state().sync(self.number, Reach::Overwritten)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

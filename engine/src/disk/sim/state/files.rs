@@ -1,7 +1,7 @@
 //! The simulated disk's operations on open files.
 
 use super::{BLOCK_U64, Extent, Op, OpKind, State, Verdict};
-use crate::disk::sim::inode::sector_pieces;
+use crate::disk::sim::inode::{Reach, sector_pieces};
 use rustix::io::Errno;
 use std::io;
 
@@ -148,7 +148,7 @@ impl State {
         })
     }
 
-    pub(in crate::disk::sim) fn sync(&mut self, number: u64) -> io::Result<()> {
+    pub(in crate::disk::sim) fn sync(&mut self, number: u64, reach: Reach) -> io::Result<()> {
         let op = self.op(OpKind::Sync, number)?;
         let verdict = self.begin(op)?;
         let mut random = self.random.fork();
@@ -160,7 +160,7 @@ impl State {
         match extent {
             Extent::Nothing => {}
             Extent::Partly => inode.sync_partly(&mut random),
-            Extent::Whole => inode.sync(),
+            Extent::Whole => inode.sync(reach),
         }
         let Some(failure) = failure else { return Ok(()) };
         if failure.loses_dirty_data() {

@@ -203,3 +203,33 @@ fn files_created_after_a_crash_are_others() {
     assert_eq!(disk.read_file("a").unwrap(), [1; 10]);
     assert_eq!(disk.read_file("b").unwrap(), [2; 10]);
 }
+
+#[test]
+fn a_sync_of_what_is_overwritten_leaves_first_writes_unsynced() {
+    let found = |everything: bool| {
+        let (disk, file) = with_durable_file(1, 2 * SECTOR);
+        file.allocate(4 * SECTOR as u64).unwrap();
+        write_all_at(&*file, &[2; 2 * SECTOR], SECTOR as u64).unwrap();
+        file.sync_overwritten().unwrap();
+        if everything {
+            file.sync().unwrap();
+            write_all_at(&*file, &[3; SECTOR], 2 * SECTOR as u64).unwrap();
+            file.sync_overwritten().unwrap();
+        }
+        let bytes = disk.crash(Survival::Nothing).read_file("a").unwrap();
+        bytes.chunks(SECTOR).map(|sector| sector[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(found(false), [1, 2]);
+    assert_eq!(found(true), [1, 2, 3, 0]);
+}
+
+#[test]
+fn what_was_cut_off_is_no_longer_overwritten() {
+    let (disk, file) = with_durable_file(1, 2 * SECTOR);
+    file.set_len(SECTOR as u64).unwrap();
+    file.allocate(2 * SECTOR as u64).unwrap();
+    file.sync().unwrap();
+    write_all_at(&*file, &[2; SECTOR], SECTOR as u64).unwrap();
+    file.sync_overwritten().unwrap();
+    assert_eq!(disk.crash(Survival::Nothing).read_file("a").unwrap()[SECTOR], 0);
+}

@@ -1,0 +1,96 @@
+//! Following changes.
+
+use larder_client::reply::{Change, Event, EventKind};
+use larder_client::request::{Ping, Watch};
+use larder_client::{Client, Code, Error};
+
+use super::peer::Peer;
+use super::peer::Step::{Await, Hear, Say, Stammer};
+use super::shell::{both, options};
+
+fn change(kind: EventKind, version: u64, expires_ms: Option<u64>, json: Option<&str>) -> Event {
+    let (namespace, key, json) = ("a b".to_owned(), "k".to_owned(), json.map(str::to_owned));
+    Event::Change(Change { kind, version, namespace, key, expires_ms, json })
+}
+
+const EVENTS: &str = "EVT set 5 \"a b\" k - {\"x\":1}\nEVT expire 7 \"a b\" k 9\nEVT del 8 \"a b\" k -\n";
+
+fn events() -> Vec<Event> {
+    vec![
+        change(EventKind::Set, 5, None, Some("{\"x\":1}")),
+        change(EventKind::Expire, 7, Some(9), None),
+        change(EventKind::Del, 8, None, None),
+    ]
+}
+
+#[test]
+fn events_come_until_the_server_cuts() {
+    let script = [
+        Hear("WATCH prefix=k values=1 from=4 ns=n\n"),
+        Say("OK 4\n"),
+        Stammer(EVENTS),
+        Say("EVT progress 11\nERR SLOW 11\n"),
+    ];
+    both(&script, |shell| {
+        let watch = Watch::prefix("k").values().from(4).in_namespace("n");
+        let (seen, version, error) = shell.watch(watch).unwrap();
+        let mut expected = events();
+        expected.push(Event::Progress { version: 11 });
+        assert_eq!((seen, version), (expected, 11));
+        assert_eq!((error.code(), error.to_string().as_str()), (Some(Code::Slow), "11 (SLOW)"));
+        assert!(matches!(shell.call(&Ping), Err(Error::Poisoned)));
+    });
+}
+
+#[test]
+fn what_cannot_be_begun_leaves_the_connection_usable() {
+    let script =
+        [Hear("WATCH all=1 from=3\n"), Say("ERR COMPACTED 7 is the lowest\n"), Hear("PING\n"), Say("OK\n")];
+    both(&script, |shell| {
+        let error = shell.watch(Watch::all().in_all_namespaces().from(3)).unwrap_err();
+        assert_eq!(error.code(), Some(Code::Compacted));
+        shell.call(&Ping).unwrap();
+    });
+}
+
+#[test]
+fn a_watch_that_ends_is_the_end_of_the_connection() {
+    for (end, is_kind) in [
+        ("ERR FAILED text\n", (|error| error.code() == Some(Code::Failed)) as fn(&Error) -> bool),
+        ("OK\n", |error| matches!(error, Error::Protocol(_))),
+        ("EVT set 1\n", |error| matches!(error, Error::Protocol(_))),
+        ("EVT progress 6", |error| matches!(error, Error::Closed)),
+    ] {
+        both(&[Hear("WATCH\n"), Say("OK 4\nEVT progress 5\n"), Say(end)], |shell| {
+            let (seen, version, error) = shell.watch(Watch::all()).unwrap();
+            assert_eq!((seen, version), (vec![Event::Progress { version: 5 }], 5));
+            assert!(is_kind(&error), "{end:?}: {error:?}");
+            assert!(matches!(shell.call(&Ping), Err(Error::Poisoned)));
+        });
+    }
+}
+
+/// Whoever stops waiting for an event, as in a `select!`, gets it the next time.
+#[test]
+fn an_event_that_nobody_waited_for_is_not_lost() {
+    let peer = Peer::following(vec![Hear("WATCH\n"), Say("OK 4\n"), Stammer(EVENTS), Await]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut client = Client::connect_with(peer.addr, &options()).await.unwrap();
+        let mut watcher = client.watch(Watch::all()).await.unwrap();
+        assert_eq!(watcher.version(), 4);
+        let mut seen = Vec::new();
+        let mut given_up = 0;
+        while seen.len() < 3 {
+            tokio::select! {
+                biased;
+                event = watcher.next() => seen.push(event.unwrap().unwrap()),
+                () = tokio::task::yield_now() => given_up += 1,
+            }
+        }
+        assert_eq!((seen, watcher.version()), (events(), 8));
+        assert!(given_up > 0);
+    });
+    drop(runtime);
+    peer.finish();
+}
