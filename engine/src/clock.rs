@@ -97,7 +97,7 @@ impl CarriedClock {
         }
         let start_ms = if wall_ms < mark.time_ms && !mark.exact {
             // It was set back, and nobody knows how long the store ran after the mark.
-            mark.time_ms + MARK_LAG_MS
+            mark.time_ms.saturating_add(MARK_LAG_MS)
         } else {
             wall_ms.max(mark.time_ms)
         };
@@ -178,6 +178,14 @@ mod tests {
 
     fn exact(time_ms: u64) -> Mark {
         Mark { time_ms, exact: true }
+    }
+
+    #[test]
+    fn a_mark_that_no_clock_can_show_is_as_far_as_time_goes() {
+        for exact in [false, true] {
+            let (clock, _) = start(2000 * DAY_MS, Mark { time_ms: u64::MAX, exact }, false).unwrap();
+            assert_eq!(clock.now_ms(), TIME_MAX_MS);
+        }
     }
 
     #[test]
