@@ -23,8 +23,9 @@ use crate::watchers::Seat;
 
 /// Time without an event after which progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
-/// How often it is looked whether a client that takes nothing is too far behind.
-const LAG_CHECK: Duration = Duration::from_millis(100);
+/// How often it is looked whether a client that takes nothing is too far behind. What is written in between comes on top of
+/// its lag, and off the rest of what is retained, in which it can still come back.
+const LAG_CHECK: Duration = Duration::from_millis(20);
 /// How long a client that was cut has to take what was sent, and to learn of it.
 const CUT_PATIENCE: Duration = Duration::from_secs(60);
 
