@@ -4,6 +4,7 @@ mod backup;
 mod cli;
 mod command;
 mod connection;
+mod http;
 mod serve;
 mod shared;
 mod watchers;

@@ -17,7 +17,8 @@ pub(crate) fn serve() -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LARDER_")) {
         command.env_remove(name);
     }
-    command.arg("serve").stdin(Stdio::null());
+    // HTTP has a port of its own, which others on this machine may have taken.
+    command.arg("serve").stdin(Stdio::null()).env("LARDER_HTTP", "127.0.0.1:0");
     command
 }
 

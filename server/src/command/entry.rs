@@ -45,7 +45,7 @@ fn number(out: &mut Vec<u8>, name: &str, number: Option<u64>) {
 }
 
 /// The type as it was tagged; an untagged value, which an embedding program may have stored, has that of its form.
-fn type_of(entry: &Entry) -> ValueType {
+pub(crate) fn type_of(entry: &Entry) -> ValueType {
     ValueType::from_tag(entry.tag).unwrap_or(match entry.value.first() {
         Some(b'"') => ValueType::String,
         Some(b'-' | b'0'..=b'9') => ValueType::Number,

@@ -7,6 +7,7 @@
 
 mod answer;
 mod entry;
+mod execute;
 mod failure;
 pub(crate) mod hello;
 mod read;
@@ -15,7 +16,9 @@ mod stats;
 mod write;
 
 pub(crate) use answer::Answer;
+pub(crate) use entry::type_of;
+pub(crate) use execute::execute;
 pub(crate) use failure::{SHUTDOWN, refusal};
-pub(crate) use read::{Scope, read};
+pub(crate) use read::{Scope, misrouted, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, refuse};
 pub(crate) use write::write;

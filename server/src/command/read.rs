@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use larder_engine::{Address, Found, NamespacePage, NamespaceScan, Page, Scan, Stamp, Tenant, View, Writer};
-use larder_protocol::{Command, List};
+use larder_protocol::{Code, Command, List, ParseError};
 
 use super::answer::Answer;
 use super::failure::refusal;
@@ -97,7 +97,7 @@ fn try_read<'t>(
         | Command::Persist { .. }
         | Command::Watch(_)
         | Command::Sync
-        | Command::Backup { .. } => misrouted(),
+        | Command::Backup { .. } => misrouted().into(),
     })
 }
 
@@ -141,8 +141,8 @@ fn entries<'t>(reader: &mut impl Reader, scope: Scope<'t>, list: &List<'_>) -> A
 
 /// The table of commands and the dispatcher disagree: a fault of the server's own, and no reason to fall over.
 #[cold]
-pub(super) fn misrouted<'t>() -> Answer<'t> {
+pub(crate) fn misrouted() -> ParseError {
     debug_assert!(false, "a command is carried out where its row in the table says");
     let text = "this command went astray within the server; please report it".to_owned();
-    larder_protocol::ParseError { code: larder_protocol::Code::Internal, text }.into()
+    ParseError { code: Code::Internal, text }
 }

@@ -6,7 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::units::Interval;
+use super::units::{Interval, Words};
 
 /// What stands on the command line or in the environment.
 #[derive(Debug, Args)]
@@ -38,6 +38,19 @@ pub(super) struct Settings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:5273]
     #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
+
+    /// Address to serve HTTP at, or off; port 0 takes a free one [default: 127.0.0.1:5274]
+    #[arg(long, env = "LARDER_HTTP", hide_env_values = true, value_name = "HOST:PORT|off")]
+    pub(super) http: Option<String>,
+
+    /// Origins whose pages may use HTTP, separated by commas, as https://app.example,http://localhost:3000 [default: none]
+    #[arg(long, env = "LARDER_HTTP_CORS", hide_env_values = true, value_name = "ORIGIN,…")]
+    pub(super) http_cors: Option<Words>,
+
+    /// Names that HTTP answers to while there are no access keys, besides its address and localhost, separated by commas
+    /// [default: none]
+    #[arg(long, env = "LARDER_HTTP_HOST", hide_env_values = true, value_name = "NAME,…")]
+    pub(super) http_host: Option<Words>,
 
     /// Listen where other machines can connect, though anybody who can may read and write everything [default: false]
     #[arg(long, env = "LARDER_ALLOW_REMOTE", hide_env_values = true, value_name = "BOOL",
@@ -112,6 +125,9 @@ impl Settings {
             data: self.data.or(other.data),
             backups: self.backups.or(other.backups),
             listen: self.listen.or(other.listen),
+            http: self.http.or(other.http),
+            http_cors: self.http_cors.or(other.http_cors),
+            http_host: self.http_host.or(other.http_host),
             allow_remote: self.allow_remote.or(other.allow_remote),
             durability: self.durability.or(other.durability),
             sync_interval: self.sync_interval.or(other.sync_interval),

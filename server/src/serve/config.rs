@@ -5,10 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::HeaderValue;
+use axum::http::uri::Authority;
 use larder_engine::Durability;
 use thiserror::Error;
 
 use super::arguments::{Arguments, Level, Settings};
+use super::units::Words;
+use crate::http::Guard;
 
 const MIB: u64 = 1024 * 1024;
 const SEGMENT_BYTES_MIN: u64 = MIB;
@@ -24,6 +28,9 @@ pub(super) struct Config {
     /// Where backups go; nowhere, if that was not said and cannot be derived.
     pub(super) backups: Option<PathBuf>,
     pub(super) listen: String,
+    /// Where HTTP is served, if it is.
+    pub(super) http: Option<String>,
+    pub(super) http_guard: Guard,
     pub(super) allow_remote: bool,
     pub(super) durability: Durability,
     pub(super) sync_interval: Duration,
@@ -46,6 +53,8 @@ pub(super) enum ConfigError {
     Read { path: PathBuf, source: io::Error },
     #[error("the configuration file {} cannot be used: {text}", path.display())]
     Parse { path: PathBuf, text: String },
+    #[error("{0:?} is no origin for http-cors; write it as https://app.example, without a path")]
+    Origin(String),
     #[error("{name} is {value}, but must be from {min} to {max}")]
     Range { name: &'static str, value: u64, min: u64, max: u64 },
 }
@@ -76,6 +85,12 @@ impl Config {
             backups: settings.backups.or_else(|| beside(&data)),
             data,
             listen: settings.listen.unwrap_or_else(|| "127.0.0.1:5273".to_owned()),
+            http: Some(settings.http.unwrap_or_else(|| "127.0.0.1:5274".to_owned()))
+                .filter(|http| http != "off"),
+            http_guard: Guard {
+                origins: origins(settings.http_cors.unwrap_or_default())?,
+                hosts: settings.http_host.unwrap_or_default().0,
+            },
             allow_remote: settings.allow_remote.unwrap_or(false),
             durability: match settings.durability {
                 None | Some(Level::Durable) => Durability::Durable,
@@ -105,6 +120,19 @@ fn beside(data: &Path) -> Option<PathBuf> {
     Some(data.with_file_name(name))
 }
 
+/// Origins as browsers write them: scheme and host, and a port if it is not the scheme's own.
+fn origins(words: Words) -> Result<Vec<HeaderValue>, ConfigError> {
+    let is_origin = |word: &String| {
+        let host = word.strip_prefix("http://").or_else(|| word.strip_prefix("https://"));
+        host.is_some_and(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')))
+    };
+    let origin = |word: String| match HeaderValue::try_from(&word) {
+        Ok(origin) if is_origin(&word) => Ok(origin),
+        _ => Err(ConfigError::Origin(word)),
+    };
+    words.0.into_iter().map(origin).collect()
+}
+
 fn in_range(name: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
     if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Range { name, value, min, max }) }
 }
@@ -129,6 +157,7 @@ mod tests {
         let config = Config::from_settings(Settings::default()).unwrap();
         assert_eq!(config.data, Path::new("./larder-data"));
         assert_eq!(config.listen, "127.0.0.1:5273");
+        assert_eq!(config.http.as_deref(), Some("127.0.0.1:5274"));
         assert_eq!(config.durability, Durability::Durable);
         assert_eq!((config.segment_bytes, config.feed_retention_bytes), (268_435_456, 67_108_864));
         assert_eq!((config.reserve_bytes, config.connections_max), (8_388_608, 10_000));
@@ -143,6 +172,17 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:1");
         assert_eq!(config.durability, Durability::Buffered);
         assert_eq!(config.sync_interval, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn http_can_be_off_and_open_to_origins() {
+        let config = |text: &str| Config::from_settings(settings(text));
+        assert_eq!(config("http = 'off'").unwrap().http, None);
+        let guard = config("http-cors = 'https://a.example, http://b.example:1'").unwrap().http_guard;
+        assert_eq!(guard.origins, ["https://a.example", "http://b.example:1"]);
+        for origin in ["*", "a.example", "https://a.example/", "ftp://a", "https://u@a.example", "https://"] {
+            assert!(config(&format!("http-cors = '{origin}'")).is_err(), "{origin}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::connection;
+use crate::http::{self, Http};
 use crate::shared::Shared;
 
 /// Connections that may wait to be accepted.
@@ -28,24 +29,37 @@ const REFUSALS_MAX: usize = 64;
 /// Why nothing listens.
 #[derive(Debug, Error)]
 pub(super) enum ListenError {
-    #[error("cannot use the address {address} to listen on: {source}; write it as 127.0.0.1:5273")]
-    Address { address: String, source: io::Error },
+    #[error("cannot use the address {address} to listen on: {source}; write it as 127.0.0.1:{port}")]
+    Address { address: String, source: io::Error, port: u16 },
     #[error(
         "refusing to listen on {address}, where other machines can connect: there are no access keys, so anybody \
          could read and write everything; listen on 127.0.0.1, or add --allow-remote if the network is trusted"
     )]
     Remote { address: SocketAddr },
     #[error(
-        "cannot listen on {address}: another program does already; stop it, or choose another address with --listen"
+        "cannot listen on {address}: another program does already; stop it, or choose another address with {option}"
     )]
-    InUse { address: SocketAddr },
-    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
-    Bind { address: SocketAddr, source: io::Error },
+    InUse { address: SocketAddr, option: &'static str },
+    #[error("cannot listen on {address}: {source}; choose another address with {option}")]
+    Bind { address: SocketAddr, source: io::Error, option: &'static str },
 }
 
+/// What is listened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    /// The setting that says where.
+    option: &'static str,
+    /// The port by default.
+    port: u16,
+}
+
+pub(super) const LINES: Purpose = Purpose { option: "--listen", port: 5273 };
+pub(super) const HTTP: Purpose = Purpose { option: "--http, or --http off", port: 5274 };
+
 /// Binds the address. Must be called within the runtime.
-pub(super) fn bind(address: &str, allow_remote: bool) -> Result<TcpListener, ListenError> {
-    let unusable = |source| ListenError::Address { address: address.to_owned(), source };
+pub(super) fn bind(address: &str, allow_remote: bool, purpose: Purpose) -> Result<TcpListener, ListenError> {
+    let Purpose { option, port } = purpose;
+    let unusable = |source| ListenError::Address { address: address.to_owned(), source, port };
     let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let resolved = address.to_socket_addrs().map_err(unusable)?.next();
     let address = resolved.ok_or_else(none).map_err(unusable)?;
@@ -53,8 +67,8 @@ pub(super) fn bind(address: &str, allow_remote: bool) -> Result<TcpListener, Lis
         return Err(ListenError::Remote { address });
     }
     listen(address).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ListenError::InUse { address },
-        _ => ListenError::Bind { address, source },
+        io::ErrorKind::AddrInUse => ListenError::InUse { address, option },
+        _ => ListenError::Bind { address, source, option },
     })
 }
 
@@ -67,8 +81,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until the server is told to stop.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, shutdown: CancellationToken) {
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+pub(super) async fn accept(listener: TcpListener, door: Door, shutdown: CancellationToken) {
     let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
@@ -77,7 +90,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, shutdown:
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &shared, &refusals, &shutdown),
+            Ok((stream, peer)) => door.admit(stream, peer, &shutdown),
             Err(error) if is_of_one_connection(&error) => {
                 debug!("a connection was gone before it was accepted: {error}");
             }
@@ -97,33 +110,65 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Serves a connection in a task of its own, if there is a slot for it.
-fn admit(stream: TcpStream, shared: &Arc<Shared>, refusals: &Arc<Semaphore>, shutdown: &CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!("a connection was gone before it was served: {error}");
-        return;
-    }
-    let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
-        return refuse(stream, shared, refusals);
-    };
-    shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-    let (shared, shutdown) = (Arc::clone(shared), shutdown.child_token());
-    tokio::spawn(async move {
-        if let Err(error) = connection::serve(stream, shared, shutdown).await {
-            debug!("a connection broke off: {error}");
-        }
-        drop(slot);
-    });
+/// What a port serves, and to how many. Connections of all ports come out of the same slots.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    shared: Arc<Shared>,
+    refusals: Arc<Semaphore>,
+    interface: Interface,
 }
 
-fn refuse(stream: TcpStream, shared: &Arc<Shared>, refusals: &Arc<Semaphore>) {
-    shared.counters.refused.fetch_add(1, Ordering::Relaxed);
-    let Ok(permit) = Arc::clone(refusals).try_acquire_owned() else { return };
-    let connections_max = shared.connections_max;
-    tokio::spawn(async move {
-        if let Err(error) = connection::turn_away(stream, connections_max).await {
-            debug!("a connection that was turned away broke off: {error}");
+/// What is spoken behind a door.
+#[derive(Debug, Clone)]
+pub(super) enum Interface {
+    Lines,
+    Http(Http),
+}
+
+impl Door {
+    pub(super) fn new(shared: &Arc<Shared>, interface: Interface) -> Door {
+        Door { shared: Arc::clone(shared), refusals: Arc::new(Semaphore::new(REFUSALS_MAX)), interface }
+    }
+
+    /// Serves a connection in a task of its own, if there is a slot for it.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, shutdown: &CancellationToken) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!("a connection was gone before it was served: {error}");
+            return;
         }
-        drop(permit);
-    });
+        let Ok(slot) = Arc::clone(&self.shared.slots).try_acquire_owned() else {
+            return self.refuse(stream);
+        };
+        self.shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        let Door { shared, interface, .. } = self.clone();
+        let shutdown = shutdown.child_token();
+        tokio::spawn(async move {
+            let served = match interface {
+                Interface::Lines => connection::serve(stream, shared, shutdown).await,
+                Interface::Http(http) => http.serve(stream, peer, shutdown).await,
+            };
+            if let Err(error) = served {
+                debug!("a connection broke off: {error}");
+            }
+            drop(slot);
+        });
+    }
+
+    fn refuse(&self, stream: TcpStream) {
+        self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
+        let connections_max = self.shared.connections_max;
+        let is_http = matches!(self.interface, Interface::Http(_));
+        tokio::spawn(async move {
+            let turned_away = if is_http {
+                http::turn_away(stream, connections_max).await
+            } else {
+                connection::turn_away(stream, connections_max).await
+            };
+            if let Err(error) = turned_away {
+                debug!("a connection that was turned away broke off: {error}");
+            }
+            drop(permit);
+        });
+    }
 }

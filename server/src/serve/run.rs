@@ -12,14 +12,16 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::config::Config;
-use super::listener::{self, ListenError};
+use super::listener::{self, Door, Interface, ListenError};
 use super::opening;
 use crate::backup::Backups;
+use crate::http::{Guard, Http};
 use crate::shared::Shared;
 use crate::watchers::Watchers;
 
@@ -60,18 +62,22 @@ fn advice(error: &Error) -> &'static str {
 pub(super) fn run(config: &Config) -> Result<(), RunError> {
     let runtime = runtime(config.threads).map_err(RunError::Runtime)?;
     // The address comes first: if it is taken, the data is not touched.
-    let (listener, stop) = {
+    let (lines, http, stop) = {
         let _within = runtime.enter();
-        (listener::bind(&config.listen, config.allow_remote)?, Stop::new().map_err(RunError::Runtime)?)
+        let lines = listener::bind(&config.listen, config.allow_remote, listener::LINES)?;
+        let bind = |address: &String| listener::bind(address, config.allow_remote, listener::HTTP);
+        (lines, config.http.as_ref().map(bind).transpose()?, Stop::new().map_err(RunError::Runtime)?)
     };
-    let address = listener.local_addr().map_err(RunError::Runtime)?;
+    let lines_address = lines.local_addr().map_err(RunError::Runtime)?;
+    let http_address = http.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::Runtime)?;
     let store = open(config)?;
-    announce(address, &config.data, &store);
+    announce(lines_address, http_address, &config.data, &store);
     let backups = Backups::new(config.backups.clone());
     let watchers = Watchers::new(config.feed_retention_bytes);
     let shared =
         Shared::new(store, Limits::DEFAULT, config.durability, backups, watchers, config.connections_max);
-    let outcome = runtime.block_on(serve(listener, Arc::new(shared), stop, config.shutdown_timeout));
+    let ports = Ports { lines, http: http.map(|listener| (listener, config.http_guard.clone())) };
+    let outcome = runtime.block_on(serve(ports, Arc::new(shared), stop, config.shutdown_timeout));
     // What is left are connections whose time is over.
     runtime.shutdown_background();
     outcome
@@ -104,11 +110,12 @@ fn open(config: &Config) -> Result<Store, RunError> {
 }
 
 /// Says on standard output that the server is ready; anything noteworthy about the store goes to the log.
-fn announce(address: SocketAddr, data: &Path, store: &Store) {
+fn announce(lines: SocketAddr, http: Option<SocketAddr>, data: &Path, store: &Store) {
     let report = store.report();
+    let http = http.map_or_else(String::new, |http| format!(" and {http} (HTTP)"));
     let entries = if report.entries == 1 { "entry" } else { "entries" };
     let line = format!(
-        "larder {} listening on {address} (line protocol), data in {}, {} {entries} recovered in {} ms\n",
+        "larder {} listening on {lines} (line protocol){http}, data in {}, {} {entries} recovered in {} ms\n",
         env!("CARGO_PKG_VERSION"),
         data.display(),
         report.entries,
@@ -130,20 +137,26 @@ fn announce(address: SocketAddr, data: &Path, store: &Store) {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut stop: Stop,
-    timeout: Duration,
-) -> Result<(), RunError> {
+/// What is listened on.
+struct Ports {
+    lines: TcpListener,
+    http: Option<(TcpListener, Guard)>,
+}
+
+async fn serve(ports: Ports, shared: Arc<Shared>, mut stop: Stop, timeout: Duration) -> Result<(), RunError> {
     let shutdown = CancellationToken::new();
-    let accepting = tokio::spawn(listener::accept(listener, Arc::clone(&shared), shutdown.clone()));
+    let mut doors = JoinSet::new();
+    doors.spawn(listener::accept(ports.lines, Door::new(&shared, Interface::Lines), shutdown.clone()));
+    if let Some((listener, guard)) = ports.http {
+        let http = Http::new(Arc::clone(&shared), guard, shutdown.clone());
+        doors.spawn(listener::accept(listener, Door::new(&shared, Interface::Http(http)), shutdown.clone()));
+    }
     let reason = stop.received().await;
     info!("{reason} received, shutting down");
     let deadline = Instant::now() + timeout;
     shutdown.cancel();
-    // It only fails if it panicked, and then it accepts nothing more either.
-    _ = accepting.await;
+    // One only fails if it panicked, and then it accepts nothing more either.
+    while doors.join_next().await.is_some() {}
     if timeout_at(deadline, shared.slots.acquire_many(shared.connections_max)).await.is_err() {
         warn!("the shutdown timeout is over, {} connections are cut off", shared.connections());
     }
