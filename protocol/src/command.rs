@@ -11,7 +11,7 @@ use crate::table::Verb;
 use crate::ttl::Ttl;
 use crate::value_type::ValueType;
 
-pub use parse::parse;
+pub use parse::{check_backup_name, parse};
 
 /// Most keys of one `MGET` or `EXISTS`.
 pub const KEYS_MAX: usize = 1_000;

@@ -64,7 +64,7 @@ pub use code::{Code, ParseError};
 pub use codec::{CHUNK_BYTES, Frame, LineCodec, OVERRUN_FACTOR};
 pub use command::{
     BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, LIST_PAGE_DEFAULT, List,
-    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set, Watch, parse,
+    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set, Watch, check_backup_name, parse,
 };
 pub use cursor::{CursorError, decode_cursor, encode_cursor};
 pub use limits::{DEPTH_MAX, Limits};

@@ -72,7 +72,7 @@ fn expect_nothing(client: &mut Client, differences: &mut String, place: &str) {
 }
 
 /// Puts in what repetitions and bytes by number stand for; anything else in `<…>` stays.
-fn expand(text: &str) -> Vec<u8> {
+pub(crate) fn expand(text: &str) -> Vec<u8> {
     let Some((before, after)) = text.split_once('<') else { return text.into() };
     let placed = after.split_once('>').and_then(|(inner, rest)| {
         let byte = inner.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
@@ -88,7 +88,7 @@ fn expand(text: &str) -> Vec<u8> {
 type Allowed = fn(char) -> bool;
 
 /// Whether a reply is as the pattern says.
-fn matches(pattern: &str, reply: &str) -> bool {
+pub(crate) fn matches(pattern: &str, reply: &str) -> bool {
     let placeholders: [(&str, Allowed); 3] = [
         ("<ms>", |character| character.is_ascii_digit()),
         ("<word>", |character| character.is_ascii_alphanumeric() || character == '.'),

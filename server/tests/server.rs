@@ -4,6 +4,7 @@
 
 mod cli;
 mod clock;
+mod http;
 mod kill;
 mod lifecycle;
 mod load;

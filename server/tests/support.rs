@@ -37,6 +37,8 @@ pub(crate) struct Server {
     _stdout: BufReader<ChildStdout>,
     pub(crate) startup: String,
     pub(crate) address: SocketAddr,
+    /// Where HTTP is served; the other one, if it is not.
+    pub(crate) http: SocketAddr,
 }
 
 impl Server {
@@ -50,9 +52,11 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut startup = String::new();
         stdout.read_line(&mut startup).unwrap();
-        match address_in(&startup) {
-            Some(address) => Server { child, _stdout: stdout, startup, address },
-            None => {
+        let addresses: Vec<SocketAddr> =
+            startup.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match (addresses.first(), addresses.last()) {
+            (Some(&address), Some(&http)) => Server { child, _stdout: stdout, startup, address, http },
+            _ => {
                 _ = child.kill();
                 panic!("the server did not start: {startup:?}, {:?}", child.wait());
             }
@@ -93,10 +97,6 @@ impl Drop for Server {
         _ = self.child.kill();
         _ = self.child.wait();
     }
-}
-
-fn address_in(startup: &str) -> Option<SocketAddr> {
-    startup.split_whitespace().find_map(|word| word.parse().ok())
 }
 
 /// A connection.

@@ -263,19 +263,26 @@ fn help<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
 
 fn backup<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
     let name = line.argument(Code::BadArg, "name")?.text;
+    check_backup_name(&name)?;
+    bare(line, Command::Backup { name })
+}
+
+/// Checks that this can be the name of a backup, which is that of a directory: letters, digits, `.`, `_` and `-`, without a
+/// leading dot, at most [`BACKUP_NAME_BYTES_MAX`].
+pub fn check_backup_name(name: &str) -> Result<(), ParseError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let fits = (1..=BACKUP_NAME_BYTES_MAX).contains(&name.len());
-    if !fits || name.starts_with('.') || !name.bytes().all(allowed) {
-        return Err(ParseError::new(
-            Code::BadArg,
-            format!(
-                "{} cannot be the name of a backup; it has up to {BACKUP_NAME_BYTES_MAX} letters, digits, dots, _ and -, \
-                 and no dot in front",
-                shown(&name)
-            ),
-        ));
+    if fits && !name.starts_with('.') && name.bytes().all(allowed) {
+        return Ok(());
     }
-    bare(line, Command::Backup { name })
+    Err(ParseError::new(
+        Code::BadArg,
+        format!(
+            "{} cannot be the name of a backup; it has up to {BACKUP_NAME_BYTES_MAX} letters, digits, dots, _ and -, \
+             and no dot in front",
+            shown(name)
+        ),
+    ))
 }
 
 /// `ttl=`, `at=` and `keepttl=` share one slot, and so exclude each other.

@@ -30,7 +30,7 @@ pub(super) fn object(out: &mut Vec<u8>, namespace: &str, key: &str, entry: &Entr
     number(out, "updated_at", Some(entry.updated_at));
     number(out, "expires_at", entry.expires_at);
     out.extend_from_slice(b",\"id\":");
-    encode_string(out, &id(entry.creation));
+    encode_string(out, &entry_id(entry.creation));
     out.push(b'}');
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn type_of(entry: &Entry) -> ValueType {
 ///
 /// No sequence is drawn twice, and the mixing is a bijection on 64 bits, so no two entries share an id. It is mixed
 /// so that nobody reads an order or a count from it; it is no secret.
-fn id(creation: u64) -> String {
+pub(crate) fn entry_id(creation: u64) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mixed = mix(creation);
     let digit = |shift: u32| char::from(ALPHABET[((mixed >> shift) & 31) as usize]);
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn ids_are_stable_and_differ() {
-        assert_eq!(id(1), id(1));
-        let ids: std::collections::HashSet<_> = (0..10_000).map(id).collect();
+        assert_eq!(entry_id(1), entry_id(1));
+        let ids: std::collections::HashSet<_> = (0..10_000).map(entry_id).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().all(|id| id.len() == 16));
     }

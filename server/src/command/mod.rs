@@ -12,13 +12,13 @@ mod failure;
 pub(crate) mod hello;
 mod read;
 mod render;
-mod stats;
+pub(crate) mod stats;
 mod write;
 
 pub(crate) use answer::Answer;
-pub(crate) use entry::type_of;
+pub(crate) use entry::{entry_id, type_of};
 pub(crate) use execute::execute;
 pub(crate) use failure::{SHUTDOWN, refusal};
 pub(crate) use read::{Scope, misrouted, read};
-pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, refuse};
+pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, VALUES_PAGE_BYTES, refuse};
 pub(crate) use write::write;

@@ -14,7 +14,7 @@ use crate::shared::{Shared, Tally};
 pub(crate) const OUTPUT_BYTES: usize = 64 * 1024;
 
 /// A page of values ends here, with a cursor for the next one.
-const VALUES_PAGE_BYTES: usize = 1024 * 1024;
+pub(crate) const VALUES_PAGE_BYTES: usize = 1024 * 1024;
 
 /// What is rendered from, besides the answers.
 #[derive(Debug, Clone, Copy)]

@@ -56,7 +56,7 @@ struct Object {
 }
 
 /// The JSON after `OK`.
-pub(super) fn object(shared: &Shared) -> Vec<u8> {
+pub(crate) fn object(shared: &Shared) -> Vec<u8> {
     let Stats {
         entries,
         index_bytes,

@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use larder_protocol::Code;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::problem::Problem;
@@ -29,6 +30,19 @@ pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem>
 pub(crate) fn text(body: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(body).map_err(|error| {
         Problem::of(Code::Encoding, format!("the body is not UTF-8 at byte {}", error.valid_up_to() + 1))
+    })
+}
+
+/// Reads a body that is a JSON object of a known shape around values, which stay text (`serde_json::value::RawValue`).
+pub(crate) fn envelope<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
+    text(body)?;
+    serde_json::from_slice(body).map_err(|error| {
+        let text = format!("the body: {error}");
+        if error.is_data() {
+            Problem::of(Code::BadArg, text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        } else {
+            Problem::of(Code::BadJson, text)
+        }
     })
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use larder_engine::Tenant;
-use larder_protocol::Code;
+use larder_engine::{Tenant, Values};
+use larder_protocol::{Code, Command};
 
 use super::App;
 use super::problem::Problem;
-use crate::command::Scope;
+use crate::command::{Answer, Scope, execute};
 
 /// The other end of a connection, in the extensions of each request that comes over it.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +25,17 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Where a command of this caller acts. Every access to the store goes through here.
-    pub(crate) fn scope<'t>(&self, namespace: &'t str) -> Scope<'t> {
-        Scope { tenant: self.tenant, namespace, max_ttl_ms: self.app.shared.limits.max_ttl_ms }
+    /// Carries out a command of this caller in a namespace, and renders its answer once that may be told. Every access of a
+    /// handler to the store goes this way.
+    pub(crate) async fn execute<'t, R: Unpin>(
+        &'t self,
+        namespace: &'t str,
+        command: &'t Command<'t>,
+        render: impl Fn(Answer<'t>, &Values) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        let max_ttl_ms = self.app.shared.limits.max_ttl_ms;
+        let scope = Scope { tenant: self.tenant, namespace, max_ttl_ms };
+        execute(&self.app.shared, scope, command, render).await
     }
 
     /// Only the operator passes.

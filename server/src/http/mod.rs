@@ -17,6 +17,7 @@ mod front;
 mod guard;
 mod native;
 mod path;
+mod pieces;
 mod problem;
 mod query;
 mod strict;

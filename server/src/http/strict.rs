@@ -3,9 +3,9 @@
 //! Behind a proxy, what one of the two takes for a body and the other for the next request is a request of somebody
 //! else's choosing. The library is lenient where RFC 9112 permits it: it takes a bare LF for the end of a line, the first of
 //! two equal lengths, and `Transfer-Encoding` where `Content-Length` stands as well. So the bytes are looked at before it
-//! gets them. Only what frames a message is; everything else is the library's to judge. At the first byte that is against
-//! the rules the input turns into NULs, which are nowhere allowed: the library refuses with its own 400, in order behind the
-//! answers to what came before, and closes.
+//! gets them. Only what frames a message is; everything else is the library's to judge. In place of the first line that is
+//! against the rules it gets a NUL, which is nowhere allowed, and the end of a head: it refuses with its own 400, in order
+//! behind the answers to what came before, and closes.
 //!
 //! HTTP/2 frames its messages in one way alone, and passes.
 
@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of its first line.
 const PREFACE_LINE: usize = 16;
+/// What is read in place of what is against the rules.
+const END: &[u8] = b"\0\r\n\r\n";
 /// Longest line. The library's limit on a whole head is lower; this one bounds what is kept here of a line in pieces.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Digits of a size of a chunk.
@@ -30,11 +32,13 @@ const CHUNK_DIGITS_MAX: usize = 15;
 pub(super) struct Strict<S> {
     inner: S,
     framing: Framing,
+    /// What is left to be read of the end, once something was against the rules.
+    end: Option<&'static [u8]>,
 }
 
 impl<S> Strict<S> {
     pub(super) fn new(inner: S) -> Strict<S> {
-        Strict { inner, framing: Framing::default() }
+        Strict { inner, framing: Framing::default(), end: None }
     }
 }
 
@@ -45,9 +49,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let start = buffer.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
-        this.framing.pass(&mut buffer.filled_mut()[start..]);
+        if this.end.is_none() {
+            let start = buffer.filled().len();
+            ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
+            let Err(passed) = this.framing.pass(&buffer.filled()[start..]) else {
+                return Poll::Ready(Ok(()));
+            };
+            buffer.set_filled(start + passed);
+            this.end = Some(END);
+        }
+        if let Some(end) = &mut this.end {
+            let (now, later) = end.split_at(end.len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            *end = later;
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -105,35 +120,28 @@ enum At {
     Trailer,
     /// Nothing is looked at any more: HTTP/2.
     Free,
-    /// Nothing more is passed on.
-    Refused,
+    /// It began as HTTP/2 does, and went on otherwise.
+    Broken,
 }
 
 /// Something that is against the rules.
 struct Violation;
 
 impl Framing {
-    /// Follows the next bytes of the input. What is against the rules, and all after it, is overwritten.
-    fn pass(&mut self, bytes: &mut [u8]) {
+    /// Follows the next bytes of the input. The error is how many of them may be passed on.
+    fn pass(&mut self, bytes: &[u8]) -> Result<(), usize> {
         let mut done = 0;
         while done < bytes.len() {
-            match self.step(&bytes[done..]) {
-                Ok(taken) => done += taken,
-                Err(Violation) => {
-                    self.at = At::Refused;
-                    self.line = Vec::new();
-                    bytes[done..].fill(0);
-                    return;
-                }
-            }
+            done += self.step(&bytes[done..]).map_err(|Violation| done)?;
         }
+        Ok(())
     }
 
     /// Follows some of the bytes, of which there is at least one. Returns how many.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
         match self.at {
             At::Free => Ok(bytes.len()),
-            At::Refused => Err(Violation),
+            At::Broken => Err(Violation),
             At::Body(left) => Ok(self.skip(bytes, left, At::Body, At::Request)),
             At::Chunk(left) => Ok(self.skip(bytes, left, At::Chunk, At::ChunkEnd)),
             At::Start => Ok(self.start(bytes)),
@@ -159,7 +167,7 @@ impl Framing {
             self.line.extend_from_slice(bytes);
         } else {
             // Past its first line it is no request either.
-            self.at = if known + more >= PREFACE_LINE { At::Refused } else { At::Request };
+            self.at = if known + more >= PREFACE_LINE { At::Broken } else { At::Request };
             return 0;
         }
         more
@@ -174,6 +182,9 @@ impl Framing {
             self.line.extend_from_slice(bytes);
             return Ok(bytes.len());
         };
+        if self.line.len() + end > LINE_BYTES_MAX {
+            return Err(Violation);
+        }
         if self.line.is_empty() {
             self.complete(&bytes[..end])?;
         } else {
@@ -266,26 +277,33 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What gets through of an input that comes in pieces of `size` bytes.
-    fn passed(input: &str, size: usize) -> String {
+    /// Whether all of an input gets through that comes in pieces of `size` bytes.
+    fn passes(input: &str, size: usize) -> bool {
         let mut framing = Framing::default();
-        let mut bytes = input.as_bytes().to_vec();
-        bytes.chunks_mut(size).for_each(|piece| framing.pass(piece));
-        String::from_utf8(bytes).unwrap()
+        input.as_bytes().chunks(size).all(|piece| framing.pass(piece).is_ok())
     }
 
     #[track_caller]
     fn is_passed(input: &str) {
         for size in 1..=input.len() {
-            assert_eq!(passed(input, size), input, "in pieces of {size}");
+            assert!(passes(input, size), "{input:?} in pieces of {size}");
         }
     }
 
     #[track_caller]
     fn is_refused(input: &str) {
-        for size in 1..=input.len() {
-            assert!(passed(input, size).ends_with('\0'), "{input:?} in pieces of {size}");
+        for size in [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, input.len()] {
+            assert!(!passes(input, size), "{:?} in pieces of {size}", &input[..input.len().min(200)]);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_reads_as_a_head_that_cannot_be() {
+        let input = &b"GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\nGET / HTTP/1.1\r\n\r\n"[..];
+        let mut strict = Strict::new(tokio::io::join(input, tokio::io::sink()));
+        let mut read = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut strict, &mut read).await.unwrap();
+        assert_eq!(read, b"GET / HTTP/1.1\r\n\0\r\n\r\n");
     }
 
     #[test]
@@ -299,7 +317,7 @@ mod tests {
             "PUT / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n{chunks}GET / HTTP/1.1\r\n\r\n"
         ));
         is_passed("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\n\n\n\0\0");
-        is_passed("PR\r\nPRI * HTTP/2.0\r\n\r\n");
+        is_passed("PRI\r\nA: b\r\n\r\n");
     }
 
     #[test]

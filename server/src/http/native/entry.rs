@@ -12,7 +12,7 @@ use larder_protocol::json::{Compact, Pointer, compact};
 use larder_protocol::{Code, Command, Condition, Expiry, Set, ValueType};
 
 use super::render;
-use crate::command::{Answer, execute, misrouted, refusal};
+use crate::command::{Answer, misrouted, refusal};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -20,7 +20,6 @@ use crate::http::{App, Caller, body, condition};
 
 /// `GET …/entries/{key}`
 pub(super) async fn get(
-    State(app): State<Arc<App>>,
     caller: Caller,
     path: Segments,
     mut query: Query,
@@ -28,18 +27,30 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let pointer = query.text("path").map(Pointer::new).transpose();
     let pointer = pointer.map_err(|error| Problem::of(Code::BadArg, format!("the option path: {error}")))?;
+    let whole = match query.text("as").as_deref() {
+        None | Some("value") => false,
+        Some("entry") if pointer.is_none() => true,
+        Some(_) => {
+            return Err(Problem::of(Code::BadArg, "the option as must be value, or entry without a path"));
+        }
+    };
     query.end()?;
     let command = Command::Entry { key: path.key().into() };
-    execute(&app.shared, caller.scope(path.namespace()), &command, |answer, values| {
-        let Answer::Entry { found, .. } = answer else { return Err(misrouted().into()) };
-        let found = found.ok_or_else(Problem::nil)?;
-        if condition::is_known(&headers, found.version())? {
-            return Ok(render::not_modified(&found.stamp()));
-        }
-        let entry = values.entry(&found).map_err(|error| refusal(&error))?;
-        render::value(entry, pointer.as_ref())
-    })
-    .await
+    caller
+        .execute(path.namespace(), &command, |answer, values| {
+            let Answer::Entry { found, namespace, key } = answer else { return Err(misrouted().into()) };
+            let found = found.ok_or_else(Problem::nil)?;
+            if condition::is_known(&headers, found.version())? {
+                return Ok(render::not_modified(&found.stamp()));
+            }
+            let entry = values.entry(&found).map_err(|error| refusal(&error))?;
+            if whole {
+                Ok(render::entry("default", namespace, key, &entry))
+            } else {
+                render::value(entry, pointer.as_ref())
+            }
+        })
+        .await
 }
 
 /// `PUT …/entries/{key}`
@@ -68,17 +79,17 @@ pub(super) async fn put(
         condition,
         description,
     });
-    execute(&app.shared, caller.scope(path.namespace()), &command, |answer, _| {
-        let Answer::Written(decision) = answer else { return Err(misrouted().into()) };
-        let unmet = |refusal| Problem::unmet(StatusCode::PRECONDITION_FAILED, refusal);
-        decision.map(|stamp| render::written(&stamp)).map_err(unmet)
-    })
-    .await
+    caller
+        .execute(path.namespace(), &command, |answer, _| {
+            let Answer::Written(decision) = answer else { return Err(misrouted().into()) };
+            let unmet = |refusal| Problem::unmet(StatusCode::PRECONDITION_FAILED, refusal);
+            decision.map(|stamp| render::written(&stamp)).map_err(unmet)
+        })
+        .await
 }
 
 /// `DELETE …/entries/{key}`
 pub(super) async fn delete(
-    State(app): State<Arc<App>>,
     caller: Caller,
     path: Segments,
     mut query: Query,
@@ -93,18 +104,19 @@ pub(super) async fn delete(
         Some(Condition::Absent) => return Err(Problem::of(Code::BadArg, "a delete takes no If-None-Match")),
     };
     let command = Command::Del { key: path.key().into(), version, get };
-    execute(&app.shared, caller.scope(path.namespace()), &command, |answer, values| {
-        let (Answer::Deleted(decision) | Answer::Taken(decision)) = answer else {
-            return Err(misrouted().into());
-        };
-        let deleted = deleted(decision)?;
-        if !get {
-            return Ok(render::json(format!("{{\"version\":{}}}", deleted.version)));
-        }
-        let entry = values.entry(&deleted.found).map_err(|error| refusal(&error))?;
-        render::value(entry, None)
-    })
-    .await
+    caller
+        .execute(path.namespace(), &command, |answer, values| {
+            let (Answer::Deleted(decision) | Answer::Taken(decision)) = answer else {
+                return Err(misrouted().into());
+            };
+            let deleted = deleted(decision)?;
+            if !get {
+                return Ok(render::json(format!("{{\"version\":{}}}", deleted.version)));
+            }
+            let entry = values.entry(&deleted.found).map_err(|error| refusal(&error))?;
+            render::value(entry, None)
+        })
+        .await
 }
 
 fn deleted(decision: Decision<Option<Deleted>>) -> Result<Deleted, Problem> {

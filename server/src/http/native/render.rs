@@ -5,10 +5,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use larder_client::rfc3339;
-use larder_engine::{Entry, Stamp};
-use larder_protocol::json::Pointer;
+use larder_engine::{Entry, Error, Stamp, Values};
+use larder_protocol::json::{Pointer, encode_string};
 
-use crate::command::type_of;
+use crate::command::{Answer, entry_id, misrouted, refusal, type_of};
 use crate::http::problem::Problem;
 
 /// When the entry expires, as RFC 3339; absent if it does not.
@@ -47,10 +47,88 @@ pub(super) fn value(entry: Entry, path: Option<&Pointer<'_>>) -> Result<Response
 
 /// The answer to a write: where the entry is now.
 pub(super) fn written(stamp: &Stamp) -> Response {
-    let expires_at = stamp.expires_at.map_or("null".to_owned(), |at| format!("\"{}\"", rfc3339(at)));
-    let mut response = json(format!("{{\"version\":{},\"expires_at\":{expires_at}}}", stamp.version));
+    let mut out = format!("{{\"version\":{}", stamp.version).into_bytes();
+    expires_at(&mut out, stamp.expires_at);
+    out.push(b'}');
+    let mut response = json(out);
     tag(&mut response, stamp);
     response
+}
+
+/// All fields of an entry; times as RFC 3339. It is written by hand since the value goes in as it is stored, to the byte.
+pub(super) fn entry(organization: &str, namespace: &str, key: &str, entry: &Entry) -> Response {
+    let mut out = Vec::with_capacity(entry.value.len() + 512);
+    member(&mut out, b'{', "organization", organization);
+    member(&mut out, b',', "namespace", namespace);
+    member(&mut out, b',', "key", key);
+    out.extend_from_slice(b",\"value\":");
+    out.extend_from_slice(&entry.value);
+    member(&mut out, b',', "type", type_of(entry).as_str());
+    match &entry.description {
+        Some(description) => member(&mut out, b',', "description", description),
+        None => out.extend_from_slice(b",\"description\":null"),
+    }
+    out.extend_from_slice(format!(",\"version\":{}", entry.version).as_bytes());
+    member(&mut out, b',', "created_at", &rfc3339(entry.created_at));
+    member(&mut out, b',', "updated_at", &rfc3339(entry.updated_at));
+    expires_at(&mut out, entry.expires_at);
+    member(&mut out, b',', "id", &entry_id(entry.creation));
+    out.push(b'}');
+    let mut response = json(out);
+    tag(&mut response, &Stamp { version: entry.version, expires_at: entry.expires_at });
+    response
+}
+
+/// One of several entries, perhaps with its value; or what is wrong with that, for there is no other place to say it. Gives
+/// the bytes of the value.
+pub(super) fn item(
+    out: &mut Vec<u8>,
+    key: &str,
+    stamp: &Stamp,
+    value: Option<Result<&[u8], Error>>,
+) -> usize {
+    member(out, b'{', "key", key);
+    out.extend_from_slice(format!(",\"version\":{}", stamp.version).as_bytes());
+    expires_at(out, stamp.expires_at);
+    let bytes = match value {
+        None => 0,
+        Some(Ok(value)) => {
+            out.extend_from_slice(b",\"value\":");
+            out.extend_from_slice(value);
+            value.len()
+        }
+        Some(Err(error)) => {
+            let refusal = refusal(&error);
+            out.extend_from_slice(b",\"error\":");
+            member(out, b'{', "code", refusal.code.as_str());
+            member(out, b',', "detail", &refusal.text);
+            out.push(b'}');
+            0
+        }
+    };
+    out.push(b'}');
+    bytes
+}
+
+/// How many there are.
+pub(super) fn count(answer: Answer<'_>, _: &Values) -> Result<Response, Problem> {
+    let Answer::Number(count) = answer else { return Err(misrouted().into()) };
+    Ok(json(format!("{{\"count\":{count}}}")))
+}
+
+/// Appends a member with a text, after what comes before it.
+fn member(out: &mut Vec<u8>, before: u8, name: &str, text: &str) {
+    out.push(before);
+    encode_string(out, name);
+    out.push(b':');
+    encode_string(out, text);
+}
+
+fn expires_at(out: &mut Vec<u8>, unix_ms: Option<u64>) {
+    match unix_ms {
+        Some(unix_ms) => member(out, b',', "expires_at", &rfc3339(unix_ms)),
+        None => out.extend_from_slice(b",\"expires_at\":null"),
+    }
 }
 
 /// The client has what there is.
