@@ -1,7 +1,8 @@
 //! Golden scripts: what goes in and what comes out, in `tests/scripts/*.txt`.
 //!
 //! `> ` begins a request, and `< ` one line of the reply to it; `#` begins a comment. In a reply `<ms>` stands for a
-//! number, `<word>` for letters, digits and dots, `<text>` for anything. On either side `<ab*3>` is `ababab`; in a
+//! number, `<word>` for letters, digits and dots, `<time>` for an instant,
+//! `<text>` for anything. On either side `<ab*3>` is `ababab`; in a
 //! request `<0xff>` is that byte, and `<end>` ends the input within the line. Each script has a server of its own.
 
 use std::fmt::Write;
@@ -89,8 +90,9 @@ type Allowed = fn(char) -> bool;
 
 /// Whether a reply is as the pattern says.
 pub(crate) fn matches(pattern: &str, reply: &str) -> bool {
-    let placeholders: [(&str, Allowed); 3] = [
+    let placeholders: [(&str, Allowed); 4] = [
         ("<ms>", |character| character.is_ascii_digit()),
+        ("<time>", |character| character.is_ascii_digit() || "-:.TZ".contains(character)),
         ("<word>", |character| character.is_ascii_alphanumeric() || character == '.'),
         ("<text>", |_| true),
     ];

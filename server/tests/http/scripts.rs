@@ -4,7 +4,7 @@
 //! answer: its status, headers, and after an empty one its body. Of the headers those named must be there as they are
 //! (`!name` must not); the body must be as it is, and none where none is given. `:> ` and `:< ` are request and reply of the
 //! line protocol, to the same server. `$ ` is a flag of that server; `#` begins a comment. Placeholders are those of the
-//! scripts of the line protocol, and `<time>` for an RFC 3339 instant.
+//! scripts of the line protocol.
 
 use std::fmt::Write;
 use std::fs;

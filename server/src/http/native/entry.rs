@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use larder_engine::{Decision, Deleted};
+use larder_engine::Refusal;
 use larder_protocol::json::{Compact, Pointer, compact};
 use larder_protocol::{Code, Command, Condition, Expiry, Set, ValueType};
 
@@ -97,10 +97,10 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let get = query.flag("get")?;
     query.end()?;
-    let version = match condition::of_write(&headers)? {
-        // An entry that is absent is no entry that was deleted: this condition asks for what is told anyway.
-        None | Some(Condition::Present) => None,
-        Some(Condition::Version(version)) => Some(version),
+    let (version, present) = match condition::of_write(&headers)? {
+        None => (None, false),
+        Some(Condition::Present) => (None, true),
+        Some(Condition::Version(version)) => (Some(version), true),
         Some(Condition::Absent) => return Err(Problem::of(Code::BadArg, "a delete takes no If-None-Match")),
     };
     let command = Command::Del { key: path.key().into(), version, get };
@@ -109,7 +109,12 @@ pub(super) async fn delete(
             let (Answer::Deleted(decision) | Answer::Taken(decision)) = answer else {
                 return Err(misrouted().into());
             };
-            let deleted = deleted(decision)?;
+            let unmet = |refusal| Problem::unmet(StatusCode::PRECONDITION_FAILED, refusal);
+            let deleted = match decision.map_err(unmet)? {
+                Some(deleted) => deleted,
+                None if present => return Err(unmet(Refusal::Absent)),
+                None => return Err(Problem::nil()),
+            };
             if !get {
                 return Ok(render::json(format!("{{\"version\":{}}}", deleted.version)));
             }
@@ -117,11 +122,6 @@ pub(super) async fn delete(
             render::value(entry, None)
         })
         .await
-}
-
-fn deleted(decision: Decision<Option<Deleted>>) -> Result<Deleted, Problem> {
-    let unmet = |refusal| Problem::unmet(StatusCode::PRECONDITION_FAILED, refusal);
-    decision.map_err(unmet)?.ok_or_else(Problem::nil)
 }
 
 /// `ttl=`, `at=` or `keepttl=`.
