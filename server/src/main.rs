@@ -5,8 +5,13 @@ mod cli;
 mod command;
 mod connection;
 mod http;
+mod rooms;
+mod seldom;
 mod serve;
 mod shared;
+mod stream;
+mod terms;
+mod tls;
 mod watchers;
 
 use std::process::ExitCode;

@@ -16,6 +16,9 @@ use crate::shared::{Shared, Tally};
 /// Stored bytes that the answers of one run of commands may point at: what a value waits in before it is sent must be bounded.
 const RUN_BYTES_MAX: usize = 1024 * 1024;
 
+/// A listing of no more entries than this needs no place of its own.
+const PAGE_USUAL: usize = 100;
+
 /// See the module.
 pub(crate) type Job<'t> = Result<(Scope<'t>, &'t Command<'t>), ParseError>;
 
@@ -49,31 +52,49 @@ pub(crate) async fn settled<R: Unpin>(pending: Pending<R>) -> Result<R, Error> {
     pending.await
 }
 
-/// Carries out one command, and renders its answer. The error is one that the command met, or the store.
-pub(crate) async fn execute<'t, R: Unpin, E: From<ParseError> + Unpin>(
+/// Carries out one command, and waits until its answer may be told. Gives also what the values in it are loaded with.
+pub(crate) async fn execute<'t>(
     shared: &Shared,
     scope: Scope<'t>,
     command: &'t Command<'t>,
-    render: impl Fn(Answer<'t>, &Values) -> Result<R, E>,
-) -> Result<R, E> {
+) -> Result<(Answer<'t>, Values), ParseError> {
     let writes = command.verb().row().writes;
     let jobs = std::iter::once(Ok((scope, command)));
-    let answer = |answers: Vec<Answer<'t>>, values: &Values| match answers.into_iter().next() {
-        Some(Answer::Refused(error)) => Err(E::from(*error)),
-        Some(answer) => render(answer, values),
-        None => Err(E::from(refusal(&Error::Closed))),
+    let carry_out = async || {
+        let pending = begin(shared, writes, jobs.clone()).await;
+        settled(pending.map(|answers, values| (answers, values.clone()))).await
     };
-    let mut outcome = settled(begin(shared, writes, jobs.clone()).await.map(answer)).await;
-    if let Err(error) = &outcome {
+    let mut settled = carry_out().await;
+    if let Err(error) = &settled {
         shared.log_failure(error);
         if !writes {
             // Asked again of what was acknowledged before the failure.
-            outcome = settled(begin(shared, writes, jobs).await.map(answer)).await;
+            settled = carry_out().await;
         }
     }
-    let result = outcome.unwrap_or_else(|error| Err(E::from(refusal(&error))));
-    shared.counters.add(Tally { commands: 1, errors: u64::from(result.is_err()) });
-    result
+    let answer = match settled {
+        Ok((answers, values)) => {
+            answers.into_iter().next().map(|answer| (answer, values)).ok_or(Error::Closed)
+        }
+        Err(error) => Err(error),
+    };
+    let answer = match answer {
+        Ok((Answer::Refused(error), _)) => Err(*error),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(refusal(&error)),
+    };
+    shared.counters.add(Tally { commands: 1, errors: u64::from(answer.is_err()) });
+    answer
+}
+
+/// Whether the answer may name more than is usual, which takes memory before any of it is rendered.
+pub(crate) fn lists(command: &Command<'_>) -> bool {
+    let limit = match command {
+        Command::List(list) => list.limit,
+        Command::Namespaces { limit, .. } => *limit,
+        _ => 0,
+    };
+    limit > PAGE_USUAL
 }
 
 /// The entries that jobs are about, for the store to look up side by side; none if there is but one job.

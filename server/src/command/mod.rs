@@ -17,7 +17,7 @@ mod write;
 
 pub(crate) use answer::Answer;
 pub(crate) use entry::{entry_id, type_of};
-pub(crate) use execute::execute;
+pub(crate) use execute::{execute, lists};
 pub(crate) use failure::{SHUTDOWN, refusal};
 pub(crate) use read::{Scope, misrouted, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, VALUES_PAGE_BYTES, refuse};

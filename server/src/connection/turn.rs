@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, Watch, parse};
 
+use crate::command::lists;
+
 /// Weight at which a turn is full.
 const TURN_WEIGHT_MAX: usize = 256;
 
@@ -22,6 +24,11 @@ impl Step<'_> {
     /// Whether the command may change the store.
     pub(super) fn writes(&self) -> bool {
         self.request.as_ref().is_ok_and(|request| request.command.verb().row().writes)
+    }
+
+    /// Whether the answer may name more than is usual, which takes memory before any of it is rendered.
+    pub(super) fn lists(&self) -> bool {
+        self.request.as_ref().is_ok_and(|request| lists(&request.command))
     }
 
     /// The namespace that a request acts in.

@@ -1,28 +1,60 @@
 //! The body of a request: of the right kind, within its limit and its time, and as text.
 
 use std::error::Error;
-use std::time::Duration;
+use std::ops::Deref;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
+use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use larder_protocol::Code;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
+use crate::rooms::{PATIENCE, Room, SMALL_BYTES};
+use crate::terms::Terms;
 
-/// Time for a body to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
+/// A body that was read. A long one has a place among those that all connections share, until it is done with.
+#[derive(Debug)]
+pub(crate) struct Received {
+    bytes: BytesMut,
+    room: Option<Room>,
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// Reads a body of at most so many bytes.
-pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    match timeout(BODY_TIME, Limited::new(body, bytes_max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-        Ok(Err(error)) => Err(broken_off(&*error)),
-        Err(_) => Err(Problem::of(Code::Idle, "the body did not come in time")),
+pub(crate) async fn read(body: Body, terms: &Terms, bytes_max: usize) -> Result<Received, Problem> {
+    let mut body = Limited::new(body, bytes_max);
+    let mut received = Received { bytes: BytesMut::new(), room: None };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    let deadline = Instant::now() + terms.line_timeout;
+    loop {
+        let patience = match &received.room {
+            Some(_) if terms.lines.are_taken() => deadline.min(Instant::now() + PATIENCE),
+            _ => deadline,
+        };
+        let data = match timeout_at(patience, body.frame()).await {
+            Ok(None) => return Ok(received),
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(too_large(bytes_max)),
+            Ok(Some(Err(error))) => return Err(broken_off(&*error)),
+            Err(_) => return Err(Problem::of(Code::Idle, "the body did not come in time")),
+        };
+        if received.room.is_none() && received.bytes.len() + data.len() > SMALL_BYTES {
+            received.room = Some(terms.lines.take().await.map_err(|error| broken_off(&error))?);
+        }
+        received.bytes.extend_from_slice(&data);
     }
 }
 
@@ -68,6 +100,6 @@ fn too_large(bytes_max: usize) -> Problem {
 }
 
 #[cold]
-fn broken_off(error: &(dyn Error + Send + Sync)) -> Problem {
+fn broken_off(error: &(dyn Error + 'static)) -> Problem {
     Problem::of(Code::Incomplete, format!("the body broke off: {error}"))
 }

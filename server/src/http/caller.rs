@@ -1,46 +1,55 @@
 //! Who a request comes from, and so where it acts and what it may do.
 
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::response::Response;
 use larder_engine::{Tenant, Values};
 use larder_protocol::{Code, Command};
 
 use super::App;
+use super::connection::Connection;
 use super::problem::Problem;
-use crate::command::{Answer, Scope, execute};
-
-/// The other end of a connection, in the extensions of each request that comes over it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+use crate::command::{Answer, Scope, execute, lists};
+use crate::rooms::SMALL_BYTES;
+use crate::shared::Shared;
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     app: Arc<App>,
     tenant: Tenant,
-    is_local: bool,
+    connection: Connection,
 }
 
 impl Caller {
     /// Carries out a command of this caller in a namespace, and renders its answer once that may be told. Every access of a
-    /// handler to the store goes this way.
-    pub(crate) async fn execute<'t, R: Unpin>(
+    /// handler to the store goes this way. An answer that takes much memory waits for a place first, and keeps it until it
+    /// is sent.
+    pub(crate) async fn execute<'t>(
         &'t self,
         namespace: &'t str,
         command: &'t Command<'t>,
-        render: impl Fn(Answer<'t>, &Values) -> Result<R, Problem>,
-    ) -> Result<R, Problem> {
-        let max_ttl_ms = self.app.shared.limits.max_ttl_ms;
-        let scope = Scope { tenant: self.tenant, namespace, max_ttl_ms };
-        execute(&self.app.shared, scope, command, render).await
+        render: impl FnOnce(Answer<'t>, &Values) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let Shared { limits, terms, .. } = &*self.app.shared;
+        let mut rooms = Vec::new();
+        if lists(command) {
+            rooms.push(terms.listings.take().await.map_err(no_room)?);
+        }
+        let scope = Scope { tenant: self.tenant, namespace, max_ttl_ms: limits.max_ttl_ms };
+        let (answer, values) = execute(&self.app.shared, scope, command).await?;
+        if answer.bytes() > SMALL_BYTES {
+            rooms.push(terms.replies.take().await.map_err(no_room)?);
+        }
+        Ok(self.connection.hold(render(answer, &values)?, rooms))
     }
 
     /// Only the operator passes.
     pub(crate) fn operator(&self) -> Result<(), Problem> {
-        if self.is_local {
+        if self.connection.is_local() {
             return Ok(());
         }
         Err(Problem::of(Code::Denied, "only clients on the server's own machine may do this"))
@@ -51,8 +60,14 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Caller, Problem> {
-        let is_local =
-            parts.extensions.get::<Peer>().is_some_and(|Peer(peer)| peer.ip().to_canonical().is_loopback());
-        Ok(Caller { app: Arc::clone(app), tenant: Tenant::DEFAULT, is_local })
+        let Some(connection) = parts.extensions.get::<Connection>().cloned() else {
+            return Err(Problem::of(Code::Internal, "the request came over no connection"));
+        };
+        Ok(Caller { app: Arc::clone(app), tenant: Tenant::DEFAULT, connection })
     }
+}
+
+#[cold]
+fn no_room(error: io::Error) -> Problem {
+    Problem::of(Code::Internal, format!("there is no place for the answer: {error}"))
 }

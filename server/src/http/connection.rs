@@ -21,12 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::Peer;
 use super::strict::Strict;
+use crate::rooms::{PATIENCE, Room};
+use crate::terms::Terms;
 
-/// Time for the head of a request to arrive.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// Time in which something has to move on a connection on which the server is not at work.
+/// Time that a connection may lie idle between two requests, unless the settings say less.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 /// Bytes of the head of a request, and of each buffer.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -46,42 +45,40 @@ pub(super) async fn serve<S>(
     stream: S,
     peer: SocketAddr,
     router: Router,
+    terms: &Terms,
     shutdown: CancellationToken,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
-    let service = Requests {
-        peer: Peer(peer),
-        activity: Arc::clone(&activity),
-        router: TowerToHyperService::new(router),
-    };
-    let builder = builder();
+    let connection = Connection { peer, activity: Arc::clone(&activity) };
+    let service = Requests { connection, router: TowerToHyperService::new(router) };
+    let builder = builder(terms);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Strict::new(stream)), service));
     let mut ending = false;
     loop {
         tokio::select! {
             served = connection.as_mut() => return served.map_err(io::Error::other),
-            () = shutdown.cancelled(), if !ending => ending = true,
-            stuck = activity.ceased() => {
+            () = shutdown.cancelled(), if !ending => {}
+            stuck = activity.ceased(terms) => {
                 if ending || stuck {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                ending = true;
                 activity.note();
             }
         }
+        ending = true;
         connection.as_mut().graceful_shutdown();
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(terms: &Terms) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(terms.line_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
     builder
@@ -99,8 +96,7 @@ fn builder() -> Builder<TokioExecutor> {
 /// The requests of one connection, on their way to the router.
 #[derive(Debug)]
 struct Requests {
-    peer: Peer,
-    activity: Arc<Activity>,
+    connection: Connection,
     router: TowerToHyperService<Router>,
 }
 
@@ -110,14 +106,37 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
-        let handling = Counted::new(&self.activity, |activity| &activity.handling);
+        request.extensions_mut().insert(self.connection.clone());
+        let handling = Counted::new(&self.connection.activity, |activity| &activity.handling);
         let answer = self.router.call(request);
         Box::pin(async move {
             let response = answer.await?;
             let sending = Counted::new(&handling.activity, |activity| &activity.sending);
-            Ok(response.map(|body| Sending { body, counted: sending }))
+            Ok(response.map(|body| Sending { body, counted: sending, _rooms: Vec::new() }))
         })
+    }
+}
+
+/// The connection that a request comes over, in its extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+}
+
+impl Connection {
+    /// Whether the client is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.peer.ip().to_canonical().is_loopback()
+    }
+
+    /// Has an answer keep its places until it is sent.
+    pub(super) fn hold(&self, response: Response<Body>, rooms: Vec<Room>) -> Response<Body> {
+        if rooms.is_empty() {
+            return response;
+        }
+        let counted = Counted::new(&self.activity, |activity| &activity.holding);
+        response.map(|body| Body::new(Sending { body, counted, _rooms: rooms }))
     }
 }
 
@@ -129,6 +148,8 @@ struct Activity {
     handling: AtomicUsize,
     /// Answers that are not sent yet.
     sending: AtomicUsize,
+    /// Those among them that have places which others may wait for.
+    holding: AtomicUsize,
     /// Milliseconds after `started`.
     last: AtomicU64,
 }
@@ -139,6 +160,7 @@ impl Activity {
             started: Instant::now(),
             handling: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
+            holding: AtomicUsize::new(0),
             last: AtomicU64::new(0),
         }
     }
@@ -150,16 +172,23 @@ impl Activity {
     }
 
     /// Returns once nothing has moved for too long; and whether there is something that should.
-    async fn ceased(&self) -> bool {
+    async fn ceased(&self, terms: &Terms) -> bool {
         loop {
-            let due = self.started + Duration::from_millis(self.last.load(Ordering::Relaxed)) + IDLE_TIME;
-            if Instant::now() < due {
-                sleep_until(due).await;
-            } else if self.handling.load(Ordering::Relaxed) > 0 {
+            let last = self.started + Duration::from_millis(self.last.load(Ordering::Relaxed));
+            let sending = self.sending.load(Ordering::Relaxed) > 0;
+            let holding = self.holding.load(Ordering::Relaxed) > 0;
+            let patience = match (sending, holding) {
+                (false, _) => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
+                (true, true) if terms.replies.are_taken() || terms.listings.are_taken() => PATIENCE,
+                (true, _) => terms.write_timeout,
+            };
+            if self.handling.load(Ordering::Relaxed) > 0 {
                 self.note();
-            } else {
-                return self.sending.load(Ordering::Relaxed) > 0;
+            } else if last.elapsed() >= patience {
+                return sending;
             }
+            // While it holds places, others may come to wait for them at any time.
+            sleep_until(if holding { Instant::now() + PATIENCE } else { last + patience }).await;
         }
     }
 }
@@ -191,6 +220,7 @@ impl Drop for Counted {
 struct Sending {
     body: Body,
     counted: Counted,
+    _rooms: Vec<Room>,
 }
 
 impl HttpBody for Sending {

@@ -32,7 +32,7 @@ use axum::http::{HeaderName, Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use larder_protocol::Code;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -41,13 +41,18 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tower_http::cors::CorsLayer;
 
 use crate::shared::Shared;
+use crate::stream::Stream;
+use crate::tls::Spoken;
 pub(crate) use caller::Caller;
 pub(crate) use guard::Guard;
 use problem::Problem;
 
 /// Answers of fewer bytes are not compressed.
 const COMPRESSED_BYTES_MIN: u64 = 1024;
-/// How long a connection that is turned away goes on being read.
+/// What a client is told that speaks plain text where TLS is spoken.
+const TLS_ALONE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+    content-length: 42\r\n\r\nthis port speaks TLS alone; use https://\r\n";
+/// How long it takes at most to turn a connection away.
 const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
 
 /// What handlers share.
@@ -62,12 +67,15 @@ pub(crate) struct App {
 
 /// The interface, ready for connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Http(Router);
+pub(crate) struct Http {
+    app: Arc<App>,
+    router: Router,
+}
 
 impl Http {
     pub(crate) fn new(shared: Arc<Shared>, guard: Guard, shutdown: CancellationToken) -> Http {
         let app = Arc::new(App { shared, shutdown, guard, request_ids: front::RequestIds::new() });
-        Http(router(&app))
+        Http { router: router(&app), app }
     }
 
     /// Serves a connection until it is over, or the server stops.
@@ -77,24 +85,46 @@ impl Http {
         peer: SocketAddr,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        connection::serve(stream, peer, self.0, shutdown).await
+        let terms = &self.app.shared.terms;
+        let opened = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            opened = Stream::open(stream, terms, Spoken::Http, TLS_ALONE) => opened,
+        };
+        match opened {
+            None => Ok(()),
+            Some(Stream::Plain(tcp)) => connection::serve(tcp, peer, self.router, terms, shutdown).await,
+            Some(Stream::Tls(tls)) => connection::serve(tls, peer, self.router, terms, shutdown).await,
+        }
     }
 }
 
 /// Tells a client that there is no room for it, whatever it is about to ask.
-pub(crate) async fn turn_away(mut stream: TcpStream, connections_max: u32) -> io::Result<()> {
-    let text = format!("all {connections_max} connections are taken; try again later");
+pub(crate) async fn turn_away(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let terms = &shared.terms;
+    let text = format!("all {} connections are taken; try again later", terms.connections_max);
     let body = Problem::of(Code::TooManyConn, text).body();
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(&[head.as_bytes(), &body].concat()).await?;
-    stream.shutdown().await?;
-    // What the client has under way is read, or the close would take the answer from it.
-    let drained = async { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(|_| ()) };
-    timeout(TURN_AWAY_TIME, drained).await.unwrap_or(Ok(()))
+    let answer = [head.as_bytes(), &body].concat();
+    match Stream::open(stream, terms, Spoken::Http, TLS_ALONE).await {
+        None => Ok(()),
+        Some(Stream::Plain(mut tcp)) => tell(&mut tcp, &answer).await,
+        Some(Stream::Tls(mut tls)) => tell(&mut tls, &answer).await,
+    }
+}
+
+async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
+    let told = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        // What the client has under way is read, or the close would take the answer from it.
+        tokio::io::copy(stream, &mut tokio::io::sink()).await.map(|_| ())
+    };
+    timeout(TURN_AWAY_TIME, told).await.unwrap_or(Ok(()))
 }
 
 /// All routes, and what is before them.

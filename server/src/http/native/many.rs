@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::render;
 use crate::command::{Answer, misrouted};
+use crate::http::body::Received;
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -77,9 +78,9 @@ pub(super) async fn exists(
     caller.execute(path.namespace(), &command, render::count).await
 }
 
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Problem> {
     body::expect(headers, "application/json")?;
-    body::read(body, app.shared.limits.line_bytes()).await
+    body::read(body, &app.shared.terms, app.shared.limits.line_bytes()).await
 }
 
 fn keys(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Problem> {
