@@ -17,7 +17,9 @@ use crate::Error;
 use crate::contender::{Contender, Program, Purpose};
 use crate::dialect::{Dialect, Notice, Reply};
 use crate::key::key;
+use crate::measure::ServerUsage;
 use crate::pool::Pool;
+use crate::procfs;
 use crate::random::Random;
 use crate::stream::Stream;
 use crate::tally::{Tally, excerpt};
@@ -85,6 +87,8 @@ pub struct Outcome {
     pub lag_at_once: Lags,
     /// From the beginning of the second in which they are due until all of them were announced, or nobody waited any more.
     pub announced_ns: u64,
+    /// CPU time of the server from the beginning of the idle time until then.
+    pub cpu_ns: u64,
     /// Reads.
     pub get: Calls,
     /// Writes.
@@ -189,6 +193,7 @@ impl Run<'_> {
         let Self { contender, dialect, conditions, .. } = self;
         let watch = Watch::begin(contender.addr, *dialect, DUE_KEYS, conditions.due, deadlines)?;
         thread::sleep(Duration::from_millis((deadlines.first_ms - IDLE_MS).saturating_sub(now_ms())));
+        let before = procfs::sample(contender.pid())?;
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             let readers: Vec<_> = (0..conditions.readers as u64)
@@ -203,13 +208,15 @@ impl Run<'_> {
             let lag_at_once = watch.until_all_are_announced(conditions.patience);
             let announced_ns = nanos(now().saturating_sub(Duration::from_millis(deadlines.first_ms)));
             over.store(true, Ordering::Relaxed);
+            let usage = ServerUsage::between(&before, &procfs::sample(contender.pid())?);
+            let cpu_ns = nanos(usage.cpu() + usage.children);
 
             let mut get = Calls::new();
             for reader in readers {
                 get.add(&reader.join().expect("a reader does not panic")?);
             }
             let set = writer.join().expect("a writer does not panic")?;
-            Ok(Outcome { lag, lag_at_once: lag_at_once?, announced_ns, get, set })
+            Ok(Outcome { lag, lag_at_once: lag_at_once?, announced_ns, cpu_ns, get, set })
         })
     }
 

@@ -82,7 +82,7 @@ fn run(options: &Options) -> Result<String, Error> {
 /// A row of the table: what it is, what is asked of Larder in milliseconds, and how it comes out of a run.
 type Row = (&'static str, &'static str, fn(&Outcome) -> String);
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     ("lag, p50", "", |outcome| lag(&outcome.lag, 0.5)),
     ("lag, p99", "20", |outcome| lag(&outcome.lag, 0.99)),
     ("lag, p99.9", "", |outcome| lag(&outcome.lag, 0.999)),
@@ -95,6 +95,9 @@ const ROWS: [Row; 17] = [
     }),
     ("at once: all announced, after the second began", "3000", |outcome| {
         bounded(outcome.announced_ns, outcome.lag_at_once.missing > 0)
+    }),
+    ("at once: processor time of the server, with all reads and writes", "", |outcome| {
+        shown(millis(outcome.cpu_ns))
     }),
     ("GET, idle, p99", "", |outcome| shown(call(&outcome.get.idle, 0.99))),
     ("GET, at once, p99", "", |outcome| shown(call(&outcome.get.expiring, 0.99))),
