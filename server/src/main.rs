@@ -4,8 +4,12 @@ mod backup;
 mod cli;
 mod command;
 mod connection;
+mod rooms;
+mod seldom;
 mod serve;
 mod shared;
+mod terms;
+mod tls;
 mod watchers;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::backup::Backups;
 use crate::command::hello;
+use crate::terms::Terms;
 use crate::watchers::Watchers;
 
 /// State of the server, shared by its connections.
@@ -26,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) hello: Vec<u8>,
     /// One permit for each connection. Once all are back, the last connection is gone.
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) connections_max: u32,
+    pub(crate) terms: Terms,
     pub(crate) started: Instant,
     failure_logged: AtomicBool,
 }
@@ -38,7 +39,7 @@ impl Shared {
         durability: Durability,
         backups: Backups,
         watchers: Watchers,
-        connections_max: u32,
+        terms: Terms,
     ) -> Shared {
         Shared {
             store,
@@ -48,8 +49,8 @@ impl Shared {
             watchers,
             counters: Counters::default(),
             hello: hello::fields(&limits, durability),
-            slots: Arc::new(Semaphore::new(connections_max as usize)),
-            connections_max,
+            slots: Arc::new(Semaphore::new(terms.connections_max as usize)),
+            terms,
             started: Instant::now(),
             failure_logged: AtomicBool::new(false),
         }
@@ -64,7 +65,7 @@ impl Shared {
 
     /// Connections that are open now.
     pub(crate) fn connections(&self) -> usize {
-        (self.connections_max as usize).saturating_sub(self.slots.available_permits())
+        (self.terms.connections_max as usize).saturating_sub(self.slots.available_permits())
     }
 }
 

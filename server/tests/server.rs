@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod abuse;
 mod cli;
 mod clock;
 mod kill;
 mod lifecycle;
+mod limits;
 mod load;
 mod mounted;
 mod power;
 mod scripts;
 mod shortage;
+mod stopped;
 mod support;
+mod tls;
 mod watch;
 mod wire;

@@ -91,7 +91,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         uptime_ms: millis(shared.started.elapsed()),
         durability: durability_name(shared.durability),
         connections: shared.connections(),
-        connections_max: shared.connections_max,
+        connections_max: shared.terms.connections_max,
         connections_accepted: count(&counters.accepted),
         connections_refused: count(&counters.refused),
         watchers: shared.watchers.count(),

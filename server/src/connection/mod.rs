@@ -6,11 +6,13 @@
 
 mod round;
 mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod turn;
 mod watching;
 
+use std::future::pending;
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -20,6 +22,8 @@ use bytes::BytesMut;
 use larder_protocol::reply::write;
 use larder_protocol::{Code, Frame, LineCodec, lines};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::Decoder;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +31,7 @@ use crate::command::{SHUTDOWN, refusal, refuse};
 use crate::shared::{Shared, Tally};
 use round::Round;
 use socket::Socket;
+use stream::Stream;
 use turn::{Namespaces, Next, Turn};
 use watching::Watching;
 
@@ -39,15 +44,22 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    let opened = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        opened = Stream::open(stream, &shared.terms) => opened,
+    };
+    let Some(stream) = opened else { return Ok(()) };
     let mut connection = Connection::new(stream, shared);
     connection.run(shutdown).await?;
     connection.socket.close().await
 }
 
 /// Tells a client that there is no room for it.
-pub(crate) async fn turn_away(stream: TcpStream, connections_max: u32) -> io::Result<()> {
-    let mut socket = Socket::new(stream);
-    let text = format!("all {connections_max} connections are taken; try again later");
+pub(crate) async fn turn_away(stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
+    let Some(stream) = Stream::open(stream, &shared.terms).await else { return Ok(()) };
+    let text = format!("all {} connections are taken; try again later", shared.terms.connections_max);
+    let mut socket = Socket::new(stream, shared);
     write::err(&mut socket.output, Code::TooManyConn, &text);
     socket.close().await
 }
@@ -59,17 +71,20 @@ struct Connection {
     codec: LineCodec,
     namespaces: Namespaces,
     watching: Option<Watching>,
+    /// When the line began that is not complete yet.
+    line_since: Option<Instant>,
     /// Commands of the last turn: a client that pipelines sends about as many again.
     turn_capacity: usize,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, shared: Arc<Shared>) -> Connection {
+    fn new(stream: Stream, shared: Arc<Shared>) -> Connection {
         Connection {
-            socket: Socket::new(stream),
+            socket: Socket::new(stream, Arc::clone(&shared)),
             codec: LineCodec::new(shared.limits.line_bytes()),
             namespaces: Namespaces::new(),
             watching: None,
+            line_since: None,
             turn_capacity: 1,
             shared,
         }
@@ -82,14 +97,25 @@ impl Connection {
         while !at_end || self.watching.as_ref().is_some_and(Watching::is_behind) {
             // Of a watching connection, answers go out with the changes; until then nothing more is read.
             let unsent = !self.socket.output.is_empty();
+            let deadline = self.deadline();
             let read = tokio::select! {
                 biased;
                 () = &mut stopped => {
                     self.refuse(Code::Shutdown, SHUTDOWN);
                     return Ok(());
                 }
-                read = self.socket.read(&mut input), if !at_end && !unsent => Some(read?),
+                read = self.socket.read(&mut input), if !at_end && !unsent => match read {
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        self.too_slow();
+                        return Ok(());
+                    }
+                    read => Some(read?),
+                },
                 () = watching::due(self.watching.as_ref(), unsent) => None,
+                () = passed(deadline), if !at_end && !unsent => {
+                    self.too_slow();
+                    return Ok(());
+                }
             };
             let Some(read) = read else {
                 if self.watch_on().await?.is_break() {
@@ -98,9 +124,13 @@ impl Connection {
                 continue;
             };
             while let Some(frame) = self.codec.decode(&mut input)? {
+                self.line_since = None;
                 if self.frame(frame).await?.is_break() {
                     return Ok(());
                 }
+            }
+            if self.codec.is_within_line(&input) {
+                self.line_since.get_or_insert_with(Instant::now);
             }
             if read == 0 {
                 at_end = true;
@@ -108,6 +138,28 @@ impl Connection {
             }
         }
         self.end_of_input(input).await
+    }
+
+    /// When the client must have sent more: the end of the line that it has begun, or anything.
+    fn deadline(&self) -> Option<Instant> {
+        let terms = &self.shared.terms;
+        match self.line_since {
+            Some(since) => Some(since + terms.line_timeout),
+            None if self.watching.is_some() => None,
+            None => terms.idle_timeout.map(|timeout| Instant::now() + timeout),
+        }
+    }
+
+    /// Answers a client that has not sent it by then.
+    fn too_slow(&mut self) {
+        let terms = &self.shared.terms;
+        let text = match (self.line_since, terms.idle_timeout) {
+            (None, Some(timeout)) => format!("nothing came for {timeout:?}"),
+            _ => {
+                format!("a line must be complete within {:?}; this one was not executed", terms.line_timeout)
+            }
+        };
+        self.refuse(Code::Idle, &text);
     }
 
     /// Everything complete has been answered; what is left is an unterminated line, if anything.
@@ -130,6 +182,13 @@ impl Connection {
             }
             Frame::Http => {
                 self.refuse(Code::Http, "this is no HTTP port; it speaks the line protocol, see HELP");
+                return Ok(ControlFlow::Break(()));
+            }
+            Frame::Tls => {
+                let peer = self.socket.peer();
+                let text = format_args!("{peer} speaks TLS, and this port plain text; see --tls-cert");
+                self.shared.terms.strangers.warn(text);
+                self.refuse(Code::Http, "this port speaks no TLS; connect without it");
                 return Ok(ControlFlow::Break(()));
             }
             Frame::Incomplete => {
@@ -155,6 +214,9 @@ impl Connection {
             let mut round =
                 Round { shared: &self.shared, namespaces: &self.namespaces, socket: &mut self.socket };
             round.steps(&turn.steps).await?;
+            if turn.next != Next::Turn {
+                self.socket.vacate().await?;
+            }
             match turn.next {
                 Next::Turn => {}
                 Next::Sync => self.sync().await,
@@ -165,6 +227,10 @@ impl Connection {
             self.socket.flush().await?;
             if self.watching.is_some() {
                 return Ok(self.while_watching(lines));
+            }
+            if lines.clone().next().is_some() {
+                // However much a client sends at once, those that wait with one command come between.
+                yield_now().await;
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -209,5 +275,13 @@ impl Connection {
         let mut tally = Tally { commands: 1, errors: 0 };
         refuse(&mut self.socket.output, &mut tally, code, text);
         self.shared.counters.add(tally);
+    }
+}
+
+/// Waits for an instant, if there is one.
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
     }
 }

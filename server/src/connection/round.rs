@@ -12,10 +12,13 @@ use tokio::task::yield_now;
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
 use crate::command::{Answer, Rendering, Scope, Sources, read, refusal, refuse, write};
+use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
 /// Stored bytes that the answers of one round may point at.
 const ROUND_BYTES_MAX: usize = 1024 * 1024;
+/// What a reply line has besides what is stored.
+const LINE_BYTES: usize = 48;
 
 /// What the steps of a turn are carried out with.
 pub(super) struct Round<'r> {
@@ -31,6 +34,9 @@ impl Round<'_> {
         while !rest.is_empty() {
             let taken = self.round(rest).await?;
             rest = &rest[taken..];
+            if !rest.is_empty() {
+                self.socket.vacate().await?;
+            }
         }
         Ok(())
     }
@@ -38,24 +44,29 @@ impl Round<'_> {
     /// Answers as many steps as one round may take. Returns how many.
     async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
         let (shared, namespaces) = (self.shared, self.namespaces);
-        let mut taken = 0;
+        if steps.iter().any(Step::lists) {
+            self.socket.room_for_listing().await?;
+        }
+        let (mut taken, mut bytes) = (0, 0);
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
             shared.store.write(|writer| {
                 writer.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
+                let answers;
+                (answers, bytes) = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
                 taken = answers.len();
                 answers
             })
         } else {
             shared.store.read(|view| {
                 view.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
+                let answers;
+                (answers, bytes) = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
                 taken = answers.len();
                 answers
             })
         };
-        if let Err(error) = self.finish(pending).await? {
+        if let Err(error) = self.finish(pending, bytes).await? {
             // A store that is closed or has failed runs no command at all.
             taken = if taken == 0 { steps.len() } else { taken };
             self.after_failure(&steps[..taken], &error).await?;
@@ -63,9 +74,14 @@ impl Round<'_> {
         Ok(taken)
     }
 
-    /// Renders the answers, waits until they may be told, and writes out what does not fit into one buffer. The inner
+    /// Renders the answers, which take about so many bytes, and waits until they may be told; where they are long, in
+    /// the other order, since their place must not be waited in. Writes out what does not fit into one buffer. The inner
     /// error is the store's: then nothing of the answers has been told.
-    async fn finish(&mut self, pending: Pending<Vec<Answer<'_>>>) -> io::Result<Result<(), Error>> {
+    async fn finish(
+        &mut self,
+        pending: Pending<Vec<Answer<'_>>>,
+        bytes: usize,
+    ) -> io::Result<Result<(), Error>> {
         let shared = self.shared;
         let start = self.socket.output.len();
         let output = &mut self.socket.output;
@@ -74,7 +90,7 @@ impl Round<'_> {
                 values.preload(answers.iter().filter_map(Answer::found));
             }
             let mut rendering = Rendering::new(answers);
-            let all = rendering.fill(Sources { shared, values }, output);
+            let all = bytes <= SMALL_BYTES && rendering.fill(Sources { shared, values }, output);
             (rendering, (!all).then(|| values.clone()))
         });
         if !pending.is_ready() {
@@ -89,12 +105,10 @@ impl Round<'_> {
             }
         };
         if let Some(values) = values {
+            self.socket.room_for_replies().await?;
             let sources = Sources { shared, values: &values };
-            loop {
+            while !rendering.fill(sources, &mut self.socket.output) {
                 self.socket.flush().await?;
-                if rendering.fill(sources, &mut self.socket.output) {
-                    break;
-                }
             }
         }
         shared.counters.add(rendering.tally());
@@ -111,8 +125,13 @@ impl Round<'_> {
         for step in steps {
             let mut outcome = Err(error.clone());
             if !step.writes() {
-                let pending = shared.store.read(|view| vec![answer(view, read, step, shared, namespaces)]);
-                outcome = self.finish(pending).await?;
+                let (alone, mut bytes) = (std::slice::from_ref(step), 0);
+                let pending = shared.store.read(|view| {
+                    let answers;
+                    (answers, bytes) = carry_out(alone, |step| answer(view, read, step, shared, namespaces));
+                    answers
+                });
+                outcome = self.finish(pending, bytes).await?;
             }
             if outcome.is_err() {
                 let mut tally = Tally { commands: 1, errors: 0 };
@@ -134,22 +153,22 @@ fn keys<'t>(steps: &'t [Step<'t>], namespaces: &'t Namespaces) -> impl Iterator<
     })
 }
 
-/// Collects the answers of steps, until they hold too much.
+/// Collects the answers of steps, until they hold too much. Returns about how many bytes they take until they are sent, too.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
     mut answer: impl FnMut(&'t Step<'t>) -> Answer<'t>,
-) -> Vec<Answer<'t>> {
+) -> (Vec<Answer<'t>>, usize) {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
         let answer = answer(step);
-        bytes += answer.bytes();
+        bytes += LINE_BYTES + answer.bytes();
         answers.push(answer);
         if bytes >= ROUND_BYTES_MAX {
             break;
         }
     }
-    answers
+    (answers, bytes)
 }
 
 /// The answer to one step, by way of `carry_out`, which is the dispatcher of either lock.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backup::Backups;
 use crate::shared::Shared;
+use crate::terms::Terms;
 use crate::watchers::Watchers;
 
 /// A client of a server of one connection.
@@ -30,7 +31,7 @@ impl Client {
             Durability::Durable,
             Backups::new(None),
             Watchers::new(0),
-            1,
+            Terms::new(1),
         ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

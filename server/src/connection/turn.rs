@@ -9,6 +9,8 @@ use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, Watch, 
 
 /// Weight at which a turn is full.
 const TURN_WEIGHT_MAX: usize = 256;
+/// A listing of no more entries than this needs no place of its own.
+const PAGE_USUAL: usize = 100;
 
 /// A command as it came, and where it acts unless it says otherwise.
 #[derive(Debug)]
@@ -22,6 +24,16 @@ impl Step<'_> {
     /// Whether the command may change the store.
     pub(super) fn writes(&self) -> bool {
         self.request.as_ref().is_ok_and(|request| request.command.verb().row().writes)
+    }
+
+    /// Whether the answer may name more than is usual, which takes memory before any of it is rendered.
+    pub(super) fn lists(&self) -> bool {
+        let limit = self.request.as_ref().map_or(0, |request| match &request.command {
+            Command::List(list) => list.limit,
+            Command::Namespaces { limit, .. } => *limit,
+            _ => 0,
+        });
+        limit > PAGE_USUAL
     }
 
     /// The namespace that a request acts in.

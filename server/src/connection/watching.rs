@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Connection;
 use crate::command::{OUTPUT_BYTES, refusal};
+use crate::rooms::Room;
 use crate::shared::{Shared, Tally};
 use crate::watchers::Seat;
 
@@ -84,16 +85,19 @@ impl Watching {
         self.behind = true;
     }
 
-    /// Reads on: here what is in memory, and on a thread that is there for that what may not be.
-    async fn read(mut self, shared: &Shared) -> io::Result<(Watching, Result<Changes, Error>)> {
+    /// Reads on: here what is in memory, and on a thread that is there for that what may not be. Gives the place for it too.
+    async fn read(mut self, shared: &Shared) -> io::Result<(Watching, Room, Result<Changes, Error>)> {
+        let room;
         let (mut watching, changes) = if self.behind {
             let _turn = shared.watchers.history.acquire().await;
+            room = shared.terms.replies.take().await?;
             let work = move || {
                 let changes = self.feed.read(OUTPUT_BYTES);
                 (self, changes)
             };
             spawn_blocking(work).await.map_err(io::Error::other)?
         } else {
+            room = shared.terms.replies.take().await?;
             let changes = self.feed.read(OUTPUT_BYTES);
             (self, changes)
         };
@@ -101,7 +105,7 @@ impl Watching {
             watching.behind = changes.more();
             watching.note_lag(shared.watchers.lag_bytes_max);
         }
-        Ok((watching, changes))
+        Ok((watching, room, changes))
     }
 
     fn note_lag(&mut self, limit: u64) {
@@ -176,7 +180,8 @@ impl Connection {
     /// Sends what there is to send to a connection that watches.
     pub(super) async fn watch_on(&mut self) -> io::Result<ControlFlow<()>> {
         let Some(watching) = self.watching.take() else { return Ok(ControlFlow::Continue(())) };
-        let (mut watching, changes) = watching.read(&self.shared).await?;
+        let (mut watching, room, changes) = watching.read(&self.shared).await?;
+        self.socket.hold_for_replies(room);
         match changes {
             Ok(changes) => watching.render(&changes, &mut self.socket.output),
             Err(Error::Compacted { .. }) => return self.cut(watching).await,
@@ -191,6 +196,7 @@ impl Connection {
             }
             watching.progress_at = Instant::now() + PROGRESS_PAUSE;
         }
+        self.socket.release_output();
         if let Some(rest) = self.shared.watchers.rest().filter(|_| !watching.behind) {
             sleep(rest).await;
         }
@@ -198,12 +204,15 @@ impl Connection {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Writes out. False if the client takes nothing, and is too far behind by now.
+    /// Writes out. False if the client takes nothing, and is too far behind by now, or that for too long.
     async fn is_taken(&mut self, watching: &Watching) -> io::Result<bool> {
         loop {
             tokio::select! {
                 biased;
-                flushed = self.socket.flush() => return flushed.map(|()| true),
+                flushed = self.socket.flush() => return match flushed {
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
+                    flushed => flushed.map(|()| true),
+                },
                 () = sleep(LAG_CHECK) => if watching.is_too_far_behind() {
                     return Ok(false);
                 }

@@ -82,6 +82,27 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_MAX_CONNECTIONS", hide_env_values = true, value_name = "NUMBER")]
     pub(super) max_connections: Option<u32>,
 
+    /// File with the server's certificate, and those up to the one that clients trust, in PEM: with it and --tls-key the
+    /// port speaks TLS alone; both are read again on SIGHUP
+    #[arg(long, env = "LARDER_TLS_CERT", hide_env_values = true, value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+
+    /// File with the private key of that certificate, in PEM
+    #[arg(long, env = "LARDER_TLS_KEY", hide_env_values = true, value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
+
+    /// Time for which a client may say nothing before its connection is closed, unless it watches [default: any]
+    #[arg(long, env = "LARDER_IDLE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) idle_timeout: Option<Interval>,
+
+    /// Time that a line may take from its first byte to its last, or a TLS handshake [default: 30s]
+    #[arg(long, env = "LARDER_LINE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) line_timeout: Option<Interval>,
+
+    /// Time for which a client may take nothing of the replies that are ready for it [default: 60s]
+    #[arg(long, env = "LARDER_WRITE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) write_timeout: Option<Interval>,
+
     /// Time for open connections to finish when the server stops [default: 10s]
     #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", hide_env_values = true, value_name = "TIME")]
     pub(super) shutdown_timeout: Option<Interval>,
@@ -121,6 +142,11 @@ impl Settings {
             max_clock_jump: self.max_clock_jump.or(other.max_clock_jump),
             accept_clock: self.accept_clock.or(other.accept_clock),
             max_connections: self.max_connections.or(other.max_connections),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            line_timeout: self.line_timeout.or(other.line_timeout),
+            write_timeout: self.write_timeout.or(other.write_timeout),
             shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),
             threads: self.threads.or(other.threads),
             log: self.log.or(other.log),

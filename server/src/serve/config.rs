@@ -8,6 +8,8 @@ use std::time::Duration;
 use larder_engine::Durability;
 use thiserror::Error;
 
+use crate::tls::TlsFiles;
+
 use super::arguments::{Arguments, Level, Settings};
 
 const MIB: u64 = 1024 * 1024;
@@ -33,6 +35,11 @@ pub(super) struct Config {
     pub(super) max_clock_jump: Duration,
     pub(super) accept_clock: bool,
     pub(super) connections_max: u32,
+    pub(super) tls: Option<TlsFiles>,
+    /// As long as it likes, if `None`.
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) line_timeout: Duration,
+    pub(super) write_timeout: Duration,
     pub(super) shutdown_timeout: Duration,
     /// As many as there are processors, if `None`.
     pub(super) threads: Option<usize>,
@@ -48,6 +55,8 @@ pub(super) enum ConfigError {
     Parse { path: PathBuf, text: String },
     #[error("{name} is {value}, but must be from {min} to {max}")]
     Range { name: &'static str, value: u64, min: u64, max: u64 },
+    #[error("{given} is set and {missing} is not; TLS needs both, and plain text none")]
+    HalfTls { given: &'static str, missing: &'static str },
 }
 
 impl Config {
@@ -88,12 +97,25 @@ impl Config {
             max_clock_jump: settings.max_clock_jump.map_or(Duration::from_secs(366 * 86_400), |jump| jump.0),
             accept_clock: settings.accept_clock.unwrap_or(false),
             connections_max,
+            tls: tls_files(settings.tls_cert, settings.tls_key)?,
+            idle_timeout: settings.idle_timeout.map(|interval| interval.0),
+            line_timeout: settings.line_timeout.map_or(Duration::from_secs(30), |interval| interval.0),
+            write_timeout: settings.write_timeout.map_or(Duration::from_secs(60), |interval| interval.0),
             shutdown_timeout: settings
                 .shutdown_timeout
                 .map_or(Duration::from_secs(10), |interval| interval.0),
             threads: settings.threads.map(usize::from),
             log: settings.log.unwrap_or_else(|| "info".to_owned()),
         })
+    }
+}
+
+fn tls_files(certificates: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (certificates, key) {
+        (Some(certificates), Some(key)) => Ok(Some(TlsFiles { certificates, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::HalfTls { given: "tls-cert", missing: "tls-key" }),
+        (None, Some(_)) => Err(ConfigError::HalfTls { given: "tls-key", missing: "tls-cert" }),
     }
 }
 
@@ -162,5 +184,11 @@ mod tests {
         assert_eq!(error.to_string(), "segment-bytes is 1000, but must be from 1048576 to 2147483648");
         assert!(Config::from_settings(settings("threads = 0")).is_err());
         assert!(Config::from_settings(settings("max-connections = 0")).is_err());
+        let error = Config::from_settings(settings("tls-cert = '/c'")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tls-cert is set and tls-key is not; TLS needs both, and plain text none"
+        );
+        assert!(Config::from_settings(settings("tls-key = '/k'")).is_err());
     }
 }

@@ -6,24 +6,31 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::connection;
+use crate::seldom::Seldom;
 use crate::shared::Shared;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// Pause after an error of accepting that will not go away by itself at once, such as too few descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time between two warnings that connections cannot be accepted.
-const WARNING_PAUSE: Duration = Duration::from_secs(60);
-/// Connections that are told at the same time that there is no room; beyond these they are just closed.
-const REFUSALS_MAX: usize = 64;
+/// After how long without a word from a client its machine is asked whether it is still there, how often, and how many
+/// times in vain before it counts as gone.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_PROBES: u32 = 3;
+/// Connections that are told at the same time that there is no room, as a share of those that there is room for;
+/// beyond these they are just closed.
+const REFUSALS_SHARE: u32 = 16;
+const REFUSALS_MAX: u32 = 64;
 
 /// Why nothing listens.
 #[derive(Debug, Error)]
@@ -62,14 +69,19 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restart must not have to wait for the connections of the run before to be forgotten.
     socket.set_reuseaddr(true)?;
+    // What is accepted inherits these. A machine that is gone without a word must not keep its connections for ever.
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_PROBES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
 /// Accepts connections until the server is told to stop.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, shutdown: CancellationToken) {
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-    let mut warned: Option<Instant> = None;
+    let refusals = Arc::new(Semaphore::new(refusals_max(&shared) as usize));
+    let troubles = Seldom::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -82,14 +94,15 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, shutdown:
                 debug!("a connection was gone before it was accepted: {error}");
             }
             Err(error) => {
-                if warned.is_none_or(|warned| warned.elapsed() >= WARNING_PAUSE) {
-                    warn!("cannot accept connections, trying again: {error}");
-                    warned = Some(Instant::now());
-                }
+                troubles.warn(format_args!("cannot accept connections, trying again: {error}"));
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+fn refusals_max(shared: &Shared) -> u32 {
+    (shared.terms.connections_max / REFUSALS_SHARE).clamp(1, REFUSALS_MAX)
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -119,9 +132,9 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>, refusals: &Arc<Semaphore>, shu
 fn refuse(stream: TcpStream, shared: &Arc<Shared>, refusals: &Arc<Semaphore>) {
     shared.counters.refused.fetch_add(1, Ordering::Relaxed);
     let Ok(permit) = Arc::clone(refusals).try_acquire_owned() else { return };
-    let connections_max = shared.connections_max;
+    let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        if let Err(error) = connection::turn_away(stream, connections_max).await {
+        if let Err(error) = connection::turn_away(stream, shared).await {
             debug!("a connection that was turned away broke off: {error}");
         }
         drop(permit);
