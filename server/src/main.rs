@@ -1,9 +1,11 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod access;
 mod backup;
 mod cli;
 mod command;
 mod connection;
+mod purge;
 mod serve;
 mod shared;
 mod watchers;

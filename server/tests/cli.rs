@@ -96,7 +96,9 @@ fn scripted(steps: &'static [(usize, &str)]) -> String {
 /// The binary, with nothing from the environment of the tests.
 fn verb() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    command.env_remove("LARDER_ADDR").env_remove("LARDER_NS");
+    for name in ["LARDER_ADDR", "LARDER_NS", "LARDER_TOKEN", "LARDER_TOKEN_FILE"] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -9,13 +9,16 @@ mod answer;
 mod entry;
 mod failure;
 pub(crate) mod hello;
+pub(crate) mod manage;
+mod need;
 mod read;
 mod render;
 mod stats;
 mod write;
 
 pub(crate) use answer::Answer;
-pub(crate) use failure::{SHUTDOWN, refusal};
-pub(crate) use read::{Scope, read};
+pub(crate) use failure::{SHUTDOWN, denial, refusal};
+pub(crate) use need::{namespace_of, need_of};
+pub(crate) use read::{Reader, Scope, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, refuse};
 pub(crate) use write::write;

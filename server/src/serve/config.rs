@@ -32,6 +32,7 @@ pub(super) struct Config {
     pub(super) feed_retention_bytes: u64,
     pub(super) max_clock_jump: Duration,
     pub(super) accept_clock: bool,
+    pub(super) auth_timeout: Duration,
     pub(super) connections_max: u32,
     pub(super) shutdown_timeout: Duration,
     /// As many as there are processors, if `None`.
@@ -87,6 +88,7 @@ impl Config {
             feed_retention_bytes: settings.feed_retention.unwrap_or(64 * MIB),
             max_clock_jump: settings.max_clock_jump.map_or(Duration::from_secs(366 * 86_400), |jump| jump.0),
             accept_clock: settings.accept_clock.unwrap_or(false),
+            auth_timeout: settings.auth_timeout.map_or(Duration::from_secs(10), |interval| interval.0),
             connections_max,
             shutdown_timeout: settings
                 .shutdown_timeout

@@ -19,8 +19,10 @@ use tracing::{info, warn};
 use super::config::Config;
 use super::listener::{self, ListenError};
 use super::opening;
+use crate::access::{AccessError, Registry};
 use crate::backup::Backups;
-use crate::shared::Shared;
+use crate::purge;
+use crate::shared::{Parts, Shared};
 use crate::watchers::Watchers;
 
 /// Why the server did not start, or not stop in order.
@@ -34,6 +36,8 @@ pub(super) enum RunError {
     Open { source: Error },
     #[error("cannot open the store in {}: {source}{}", data.display(), advice(source))]
     OpenIn { data: PathBuf, source: Error },
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("the store did not close in order: {0}; what was acknowledged is kept")]
     Close(Error),
     #[error("the store did not close within the shutdown timeout; what was acknowledged is kept")]
@@ -62,15 +66,30 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
     // The address comes first: if it is taken, the data is not touched.
     let (listener, stop) = {
         let _within = runtime.enter();
-        (listener::bind(&config.listen, config.allow_remote)?, Stop::new().map_err(RunError::Runtime)?)
+        (listener::bind(&config.listen)?, Stop::new().map_err(RunError::Runtime)?)
     };
     let address = listener.local_addr().map_err(RunError::Runtime)?;
+    if !config.data.exists() {
+        // There can be no keys yet, and nothing is to be made for nothing.
+        listener::check_reach(address, false, config.allow_remote)?;
+    }
     let store = open(config)?;
+    let registry = Arc::new(Registry::open(store.clone())?);
+    listener::check_reach(address, registry.has_keys(), config.allow_remote)?;
     announce(address, &config.data, &store);
     let backups = Backups::new(config.backups.clone());
     let watchers = Watchers::new(config.feed_retention_bytes);
-    let shared =
-        Shared::new(store, Limits::DEFAULT, config.durability, backups, watchers, config.connections_max);
+    let shared = Shared::new(Parts {
+        store,
+        limits: Limits::DEFAULT,
+        durability: config.durability,
+        backups,
+        watchers,
+        registry,
+        auth_timeout: config.auth_timeout,
+        allow_remote: config.allow_remote,
+        connections_max: config.connections_max,
+    });
     let outcome = runtime.block_on(serve(listener, Arc::new(shared), stop, config.shutdown_timeout));
     // What is left are connections whose time is over.
     runtime.shutdown_background();
@@ -138,6 +157,7 @@ async fn serve(
 ) -> Result<(), RunError> {
     let shutdown = CancellationToken::new();
     let accepting = tokio::spawn(listener::accept(listener, Arc::clone(&shared), shutdown.clone()));
+    tokio::spawn(purge::run(Arc::clone(&shared.registry)));
     let reason = stop.received().await;
     info!("{reason} received, shutting down");
     let deadline = Instant::now() + timeout;
