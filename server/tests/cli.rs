@@ -1,5 +1,6 @@
 //! The command line against a running server: what it prints, where, and how it exits.
 
+mod access;
 mod backup;
 mod bulk;
 mod export;
@@ -23,7 +24,7 @@ struct Larder {
 }
 
 /// How a verb ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Ended {
     code: i32,
     stdout: String,

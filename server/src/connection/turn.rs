@@ -135,7 +135,7 @@ impl<'c> Turn<'c> {
             Ok(Command::Quit) => self.next = Next::Close,
             // One that is refused changes nothing.
             Ok(Command::Ns(Some(namespace))) if grant.may_enter(namespace) => {
-                namespaces.0.push(namespace.clone().into_owned())
+                namespaces.0.push(namespace.clone().into_owned());
             }
             _ => {}
         }
