@@ -1,10 +1,12 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod access;
 mod backup;
 mod cli;
 mod command;
 mod connection;
 mod http;
+mod purge;
 mod rooms;
 mod seldom;
 mod serve;

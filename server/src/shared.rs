@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use larder_engine::{Durability, Error, Store};
 use larder_protocol::Limits;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use crate::access::{Registry, Scope, Session};
 use crate::backup::Backups;
 use crate::command::hello;
 use crate::terms::Terms;
@@ -22,6 +23,11 @@ pub(crate) struct Shared {
     pub(crate) durability: Durability,
     pub(crate) backups: Backups,
     pub(crate) watchers: Watchers,
+    pub(crate) registry: Arc<Registry>,
+    /// How long a client may stay that has not authenticated.
+    pub(crate) auth_timeout: Duration,
+    /// Whether other machines need no key either, as long as there is none.
+    allow_remote: bool,
     pub(crate) counters: Counters,
     /// The fields of the reply to `HELLO`, which are the same for everybody.
     pub(crate) hello: Vec<u8>,
@@ -32,21 +38,32 @@ pub(crate) struct Shared {
     failure_logged: AtomicBool,
 }
 
+/// What it is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) limits: Limits,
+    pub(crate) durability: Durability,
+    pub(crate) backups: Backups,
+    pub(crate) watchers: Watchers,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) auth_timeout: Duration,
+    pub(crate) allow_remote: bool,
+    pub(crate) terms: Terms,
+}
+
 impl Shared {
-    pub(crate) fn new(
-        store: Store,
-        limits: Limits,
-        durability: Durability,
-        backups: Backups,
-        watchers: Watchers,
-        terms: Terms,
-    ) -> Shared {
+    pub(crate) fn new(parts: Parts) -> Shared {
+        let Parts { store, limits, durability, backups, watchers, terms, .. } = parts;
         Shared {
             store,
             limits,
             durability,
             backups,
             watchers,
+            registry: parts.registry,
+            auth_timeout: parts.auth_timeout,
+            allow_remote: parts.allow_remote,
             counters: Counters::default(),
             hello: hello::fields(&limits, durability),
             slots: Arc::new(Semaphore::new(terms.connections_max as usize)),
@@ -54,6 +71,12 @@ impl Shared {
             started: Instant::now(),
             failure_logged: AtomicBool::new(false),
         }
+    }
+
+    /// The session of a client that has just come. Where there are no keys, those of this machine are the operator.
+    pub(crate) fn session(&self, is_local: bool) -> Session {
+        let remote = self.allow_remote.then_some(Scope::FullAccess);
+        Session::new(Arc::clone(&self.registry), if is_local { Some(Scope::Admin) } else { remote })
     }
 
     /// Logs that the store does not acknowledge any more: once, since every turn from then on finds it so.

@@ -18,6 +18,8 @@ pub(crate) enum Answer<'t> {
     Hello,
     /// `OK`, and the counters.
     Stats,
+    /// `OK <json>`
+    Object(String),
     /// `ITEM` lines about commands.
     Help(Option<Verb>),
     /// `OK <namespace>`
@@ -27,7 +29,7 @@ pub(crate) enum Answer<'t> {
     /// `VAL` or `NIL` for each.
     Values(Vec<Option<Found>>),
     /// `OK` with all fields, or `NIL`.
-    Entry { found: Option<Found>, namespace: &'t str, key: &'t str },
+    Entry { found: Option<Found>, organization: &'t str, namespace: &'t str, key: &'t str },
     /// `OK <number>`
     Number(u64),
     /// `OK` with milliseconds left or `-`, or `NIL`.

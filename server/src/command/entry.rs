@@ -4,14 +4,11 @@ use larder_engine::Entry;
 use larder_protocol::ValueType;
 use larder_protocol::json::encode_string;
 
-/// The organization of everybody, as long as nobody configures others.
-const ORGANIZATION: &str = "default";
-
 /// Appends the object. It is written by hand since the value goes in as it is stored, to the byte.
-pub(super) fn object(out: &mut Vec<u8>, namespace: &str, key: &str, entry: &Entry) {
+pub(super) fn object(out: &mut Vec<u8>, organization: &str, namespace: &str, key: &str, entry: &Entry) {
     out.reserve(entry.value.len() + 256);
     out.extend_from_slice(b"{\"organization\":");
-    encode_string(out, ORGANIZATION);
+    encode_string(out, organization);
     out.extend_from_slice(b",\"namespace\":");
     encode_string(out, namespace);
     out.extend_from_slice(b",\"key\":");

@@ -4,6 +4,7 @@
 //! that is what makes a pipelining client cheap. Nothing is read from a client that does not read its replies, and
 //! an idle connection holds no large buffer.
 
+mod admit;
 mod round;
 mod socket;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::Decoder;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Session;
 use crate::command::{SHUTDOWN, refusal, refuse};
 use crate::shared::{Shared, Tally};
 use crate::stream::Stream;
@@ -72,6 +74,9 @@ pub(crate) async fn turn_away(stream: TcpStream, shared: Arc<Shared>) -> io::Res
 /// A client at work.
 struct Connection {
     shared: Arc<Shared>,
+    session: Session,
+    /// When the connection is closed, unless it has authenticated by then; `None` for one that need not.
+    auth_by: Option<Instant>,
     socket: Socket,
     codec: LineCodec,
     namespaces: Namespaces,
@@ -84,15 +89,20 @@ struct Connection {
 
 impl Connection {
     fn new(stream: Stream, shared: Arc<Shared>) -> Connection {
-        Connection {
-            socket: Socket::new(stream, Arc::clone(&shared)),
+        let socket = Socket::new(stream, Arc::clone(&shared));
+        let mut connection = Connection {
+            session: shared.session(socket.is_local()),
+            auth_by: None,
+            socket,
             codec: LineCodec::new(shared.limits.line_bytes()),
             namespaces: Namespaces::new(),
             watching: None,
             line_since: None,
             turn_capacity: 1,
             shared,
-        }
+        };
+        connection.settle();
+        connection
     }
 
     async fn run(&mut self, shutdown: CancellationToken) -> io::Result<()> {
@@ -116,11 +126,12 @@ impl Connection {
                     }
                     read => Some(read?),
                 },
-                () = watching::due(self.watching.as_ref(), unsent) => None,
+                () = watching::due(self.watching.as_ref(), &self.session, unsent) => None,
                 () = passed(deadline), if !at_end && !unsent => {
                     self.too_slow();
                     return Ok(());
                 }
+                () = admit::deadline(self.auth_by) => return self.time_out().await,
             };
             let Some(read) = read else {
                 if self.watch_on().await?.is_break() {
@@ -177,7 +188,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn frame(&mut self, frame: Frame) -> io::Result<ControlFlow<()>> {
+    async fn answer(&mut self, frame: Frame) -> io::Result<ControlFlow<()>> {
         match frame {
             Frame::Lines(chunk) => return self.chunk(&chunk).await,
             Frame::TooLong => self.too_long(),
@@ -214,16 +225,27 @@ impl Connection {
         if self.watching.is_some() {
             return Ok(self.while_watching(lines));
         }
-        while let Some(turn) = Turn::take(&mut lines, &limits, &mut self.namespaces, self.turn_capacity) {
+        loop {
+            self.keep_up();
+            let (namespaces, grant) = (&mut self.namespaces, self.session.grant());
+            let Some(turn) = Turn::take(&mut lines, &limits, namespaces, grant, self.turn_capacity) else {
+                break;
+            };
             self.turn_capacity = turn.steps.len().clamp(1, TURN_CAPACITY_MAX);
-            let mut round =
-                Round { shared: &self.shared, namespaces: &self.namespaces, socket: &mut self.socket };
+            let mut round = Round {
+                shared: &self.shared,
+                session: &mut self.session,
+                namespaces: &self.namespaces,
+                socket: &mut self.socket,
+            };
             round.steps(&turn.steps).await?;
             if turn.next != Next::Turn {
                 self.socket.vacate().await?;
             }
-            match turn.next {
+            match self.admitted(turn.next) {
                 Next::Turn => {}
+                Next::Authenticate { token, greets } => self.authenticate(&token.0, greets),
+                Next::Manage(command) => self.manage(&command),
                 Next::Sync => self.sync().await,
                 Next::Backup(name) => self.backup(&name).await,
                 Next::Watch(watch, namespace) => self.watch(&watch, namespace.as_deref()),
@@ -255,9 +277,6 @@ impl Connection {
     }
 
     async fn backup(&mut self, name: &str) {
-        if !self.socket.is_local() {
-            return self.refuse(Code::Denied, "only clients on the server's own machine may do this");
-        }
         match self.shared.backups.make(&self.shared.store, name).await {
             Ok(json) => {
                 self.shared.counters.add(Tally { commands: 1, errors: 0 });
@@ -268,10 +287,8 @@ impl Connection {
     }
 
     fn too_long(&mut self) {
-        let text = format!(
-            "the line is over its limit of {} bytes, and was discarded",
-            self.shared.limits.line_bytes()
-        );
+        let text =
+            format!("the line is over its limit of {} bytes, and was discarded", self.line_bytes_max());
         self.refuse(Code::TooLong, &text);
     }
 

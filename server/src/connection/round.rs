@@ -4,14 +4,18 @@
 //! it is sent must be bounded.
 
 use std::io;
+use std::sync::Arc;
 
-use larder_engine::{Address, Error, Pending, Tenant};
+use larder_engine::{Address, Error, Pending};
 use larder_protocol::Command;
 use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
-use crate::command::{Answer, Rendering, Scope, Sources, read, refusal, refuse, write};
+use crate::access::{Grant, Session};
+use crate::command::{
+    Answer, Reader, Rendering, Scope, Sources, check, denial, read, refusal, refuse, write,
+};
 use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
@@ -23,6 +27,7 @@ const LINE_BYTES: usize = 48;
 /// What the steps of a turn are carried out with.
 pub(super) struct Round<'r> {
     pub(super) shared: &'r Shared,
+    pub(super) session: &'r mut Session,
     pub(super) namespaces: &'r Namespaces,
     pub(super) socket: &'r mut Socket,
 }
@@ -32,6 +37,7 @@ impl Round<'_> {
     pub(super) async fn steps(&mut self, steps: &[Step<'_>]) -> io::Result<()> {
         let mut rest = steps;
         while !rest.is_empty() {
+            self.session.refresh();
             let taken = self.round(rest).await?;
             rest = &rest[taken..];
             if !rest.is_empty() {
@@ -41,9 +47,11 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Answers as many steps as one round may take. Returns how many.
+    /// Answers as many steps as one round may take. Returns how many: none if what the client may has changed meanwhile.
     async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
         let (shared, namespaces) = (self.shared, self.namespaces);
+        let grant = &*Arc::clone(self.session.grant());
+        let session = &*self.session;
         if steps.iter().any(Step::lists) {
             self.socket.room_for_listing().await?;
         }
@@ -51,17 +59,27 @@ impl Round<'_> {
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
             shared.store.write(|writer| {
-                writer.preload(keys(steps, namespaces));
+                // Under the lock: what is answered after a change goes by it.
+                if session.is_stale() {
+                    return Vec::new();
+                }
+                writer.set_quota(grant.tenant(), grant.quota());
+                writer.preload(keys(steps, namespaces, grant));
                 let answers;
-                (answers, bytes) = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
+                (answers, bytes) =
+                    carry_out(steps, |step| answer(writer, write, step, shared, namespaces, grant));
                 taken = answers.len();
                 answers
             })
         } else {
             shared.store.read(|view| {
-                view.preload(keys(steps, namespaces));
+                if session.is_stale() {
+                    return Vec::new();
+                }
+                view.preload(keys(steps, namespaces, grant));
                 let answers;
-                (answers, bytes) = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
+                (answers, bytes) =
+                    carry_out(steps, |step| answer(view, read, step, shared, namespaces, grant));
                 taken = answers.len();
                 answers
             })
@@ -120,6 +138,7 @@ impl Round<'_> {
     #[cold]
     async fn after_failure(&mut self, steps: &[Step<'_>], error: &Error) -> io::Result<()> {
         let (shared, namespaces) = (self.shared, self.namespaces);
+        let grant = &*Arc::clone(self.session.grant());
         shared.log_failure(error);
         let refusal = refusal(error);
         for step in steps {
@@ -128,7 +147,8 @@ impl Round<'_> {
                 let (alone, mut bytes) = (std::slice::from_ref(step), 0);
                 let pending = shared.store.read(|view| {
                     let answers;
-                    (answers, bytes) = carry_out(alone, |step| answer(view, read, step, shared, namespaces));
+                    (answers, bytes) =
+                        carry_out(alone, |step| answer(view, read, step, shared, namespaces, grant));
                     answers
                 });
                 outcome = self.finish(pending, bytes).await?;
@@ -144,12 +164,16 @@ impl Round<'_> {
 }
 
 /// The entries that steps are about, for the store to look up side by side; none if there is but one step.
-fn keys<'t>(steps: &'t [Step<'t>], namespaces: &'t Namespaces) -> impl Iterator<Item = Address<'t>> {
+fn keys<'t>(
+    steps: &'t [Step<'t>],
+    namespaces: &'t Namespaces,
+    grant: &'t Grant,
+) -> impl Iterator<Item = Address<'t>> {
     let steps = if steps.len() > 1 { steps } else { &[] };
     steps.iter().filter_map(|step| {
         let request = step.request.as_ref().ok()?;
         let namespace = step.namespace(request, namespaces);
-        Address::new(Tenant::DEFAULT, namespace, request.command.key()?).ok()
+        Address::new(grant.tenant(), namespace, request.command.key()?).ok()
     })
 }
 
@@ -173,21 +197,23 @@ fn carry_out<'t>(
 
 /// The answer to one step, by way of `carry_out`, which is the dispatcher of either lock.
 #[inline]
-fn answer<'t, A>(
+fn answer<'t, A: Reader>(
     access: &mut A,
     carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
     step: &'t Step<'t>,
     shared: &Shared,
     namespaces: &'t Namespaces,
+    grant: &'t Grant,
 ) -> Answer<'t> {
     match &step.request {
         Ok(request) => {
-            let scope = Scope {
-                tenant: Tenant::DEFAULT,
-                namespace: step.namespace(request, namespaces),
-                max_ttl_ms: shared.limits.max_ttl_ms,
-            };
-            carry_out(access, scope, &request.command)
+            let (command, namespace) = (&request.command, step.namespace(request, namespaces));
+            let scope =
+                Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: shared.limits.max_ttl_ms };
+            match check(scope, command, access.now_ms()) {
+                Ok(()) => carry_out(access, scope, command),
+                Err(denied) => denial(denied).into(),
+            }
         }
         Err(error) => error.clone().into(),
     }

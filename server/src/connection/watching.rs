@@ -10,14 +10,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_engine::{ChangeKind, Changes, Error, Feed, Tenant, Watch};
+use larder_engine::{ChangeKind, Changes, Error, Feed, Watch};
 use larder_protocol::reply::{EventKind, write};
-use larder_protocol::{self as protocol, Code, Command, Lines, parse};
+use larder_protocol::{self as protocol, Code, Command, Lines, ParseError, parse};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Connection;
-use crate::command::{OUTPUT_BYTES, refusal};
+use crate::access::{Denial, Grant, Session};
+use crate::command::{OUTPUT_BYTES, denial, refusal};
 use crate::rooms::Room;
 use crate::shared::{Shared, Tally};
 use crate::watchers::Seat;
@@ -27,6 +28,8 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a client that takes nothing is too far behind. What is written in between comes on top of
 /// its lag, and off the rest of what is retained, in which it can still come back.
 const LAG_CHECK: Duration = Duration::from_millis(20);
+/// How long it is waited at most for a key to expire, before it is looked at again.
+const EXPIRY_LOOK: Duration = Duration::from_secs(3600);
 /// How long a client that was cut has to take what was sent, and to learn of it.
 const CUT_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -45,21 +48,39 @@ pub(super) struct Watching {
 }
 
 /// Waits until a watching connection has something to do.
-pub(super) async fn due(watching: Option<&Watching>, unsent: bool) {
+pub(super) async fn due(watching: Option<&Watching>, session: &Session, unsent: bool) {
     match watching {
         None => pending().await,
         Some(watching) if watching.behind || unsent => {}
         Some(watching) => tokio::select! {
             () = watching.feed.news() => {}
             () = sleep_until(watching.progress_at) => {}
+            () = session.news() => {}
+            () = expiry(session) => {}
         },
     }
 }
 
+/// Waits until the client's key expires.
+async fn expiry(session: &Session) {
+    match session.grant().expires_at_ms() {
+        Some(at_ms) => {
+            let left = Duration::from_millis(at_ms.saturating_sub(session.now_ms()));
+            sleep(left.min(EXPIRY_LOOK)).await;
+        }
+        None => pending().await,
+    }
+}
+
 impl Watching {
-    fn begin(shared: &Arc<Shared>, watch: &protocol::Watch<'_>, namespace: &str) -> Result<Watching, Error> {
+    fn begin(
+        shared: &Arc<Shared>,
+        grant: &Grant,
+        watch: &protocol::Watch<'_>,
+        namespace: &str,
+    ) -> Result<Watching, Error> {
         let feed = shared.store.watch(&Watch {
-            tenant: Some(Tenant::DEFAULT),
+            tenant: Some(grant.tenant()),
             namespace: (!watch.all).then_some(namespace),
             prefix: &watch.prefix,
             from: watch.from,
@@ -125,8 +146,8 @@ impl Watching {
         self.feed.lag_bytes().unwrap_or(0)
     }
 
-    fn render(&self, changes: &Changes, out: &mut Vec<u8>) {
-        for change in changes.iter() {
+    fn render(&self, changes: &Changes, grant: &Grant, out: &mut Vec<u8>) {
+        for change in changes.iter().filter(|change| grant.holds(change.namespace)) {
             let kind = match change.kind {
                 ChangeKind::Set => EventKind::Set,
                 ChangeKind::Delete => EventKind::Del,
@@ -143,7 +164,7 @@ impl Connection {
     /// Answers `WATCH`.
     pub(super) fn watch(&mut self, watch: &protocol::Watch<'_>, namespace: Option<&str>) {
         let namespace = namespace.unwrap_or(self.namespaces.last());
-        match Watching::begin(&self.shared, watch, namespace) {
+        match Watching::begin(&self.shared, self.session.grant(), watch, namespace) {
             Ok(watching) => {
                 self.shared.counters.add(Tally { commands: 1, errors: 0 });
                 write::ok_number(&mut self.socket.output, watching.feed.version());
@@ -180,10 +201,17 @@ impl Connection {
     /// Sends what there is to send to a connection that watches.
     pub(super) async fn watch_on(&mut self) -> io::Result<ControlFlow<()>> {
         let Some(watching) = self.watching.take() else { return Ok(ControlFlow::Continue(())) };
+        if let Err(denied) = self.may_watch() {
+            return self.end_watch(&denial(denied)).await;
+        }
         let (mut watching, room, changes) = watching.read(&self.shared).await?;
         self.socket.hold_for_replies(room);
+        // Nothing that was read meanwhile is told to whoever may not watch any more.
+        if let Err(denied) = self.may_watch() {
+            return self.end_watch(&denial(denied)).await;
+        }
         match changes {
-            Ok(changes) => watching.render(&changes, &mut self.socket.output),
+            Ok(changes) => watching.render(&changes, self.session.grant(), &mut self.socket.output),
             Err(Error::Compacted { .. }) => return self.cut(watching).await,
             Err(error) => return self.end_watching(&error).await,
         }
@@ -192,7 +220,10 @@ impl Connection {
         }
         if !self.socket.output.is_empty() {
             if !self.is_taken(&watching).await? {
-                return self.cut(watching).await;
+                return match self.may_watch() {
+                    Ok(()) => self.cut(watching).await,
+                    Err(denied) => self.end_watch(&denial(denied)).await,
+                };
             }
             watching.progress_at = Instant::now() + PROGRESS_PAUSE;
         }
@@ -204,7 +235,14 @@ impl Connection {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Writes out. False if the client takes nothing, and is too far behind by now, or that for too long.
+    /// Whether the client may go on watching.
+    fn may_watch(&mut self) -> Result<(), Denial> {
+        self.keep_up();
+        self.session.grant().check_on(self.session.now_ms())
+    }
+
+    /// Writes out. False if the client takes nothing, and is too far behind by now, or that for too long; or if it may not watch
+    /// any more.
     async fn is_taken(&mut self, watching: &Watching) -> io::Result<bool> {
         loop {
             tokio::select! {
@@ -213,7 +251,7 @@ impl Connection {
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
                     flushed => flushed.map(|()| true),
                 },
-                () = sleep(LAG_CHECK) => if watching.is_too_far_behind() {
+                () = sleep(LAG_CHECK) => if watching.is_too_far_behind() || self.may_watch().is_err() {
                     return Ok(false);
                 }
             }
@@ -238,9 +276,15 @@ impl Connection {
         if let Error::Failed { .. } = error {
             self.shared.log_failure(error);
         }
-        let error = refusal(error);
+        self.end_watch(&refusal(error)).await
+    }
+
+    /// Ends a watch with this error. The connection goes on, unless the error is of those that close it.
+    async fn end_watch(&mut self, error: &ParseError) -> io::Result<ControlFlow<()>> {
         self.refuse(error.code, &error.text);
-        self.socket.flush().await?;
+        timeout(CUT_PATIENCE, self.socket.flush())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let closes = error.code.closes_connection();
         Ok(if closes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }

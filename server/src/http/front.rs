@@ -59,7 +59,7 @@ pub(super) async fn front(State(app): State<Arc<App>>, mut request: Request, nex
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let span = info_span!("request", id = id.to_str().unwrap_or("-"));
-    let mut response = match app.guard.check(&request, true) {
+    let mut response = match app.guard.check(&request, !app.shared.registry.has_keys()) {
         Ok(()) => next.run(request).instrument(span.clone()).await,
         Err(problem) => problem.into_response(),
     };

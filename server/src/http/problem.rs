@@ -6,12 +6,15 @@
 //! of its own renders it anew in one place (`axum::middleware::map_response`), and whoever counts need not parse bodies.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use larder_engine::Refusal;
 use larder_protocol::json::encode_string;
 use larder_protocol::{Code, ParseError};
+
+use crate::access::Denial;
+use crate::command::denial;
 
 /// Seconds after which it is worth trying again, where the server is short of something.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
@@ -44,6 +47,29 @@ impl Problem {
                 problem.with_header(RETRY_AFTER, RETRY_AFTER_S)
             }
             _ => problem,
+        }
+    }
+
+    /// The client has to show an access key, or another one.
+    #[cold]
+    pub(crate) fn unauthorized(detail: &str) -> Problem {
+        let challenge = HeaderValue::from_static("Bearer realm=\"larder\"");
+        Problem::new(StatusCode::UNAUTHORIZED, Code::NoAuth.as_str(), detail)
+            .with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The client may not do this.
+    #[cold]
+    pub(crate) fn denied(denied: Denial) -> Problem {
+        match denied {
+            Denial::NoAuth => Problem::unauthorized("send an access key, as `Authorization: Bearer TOKEN`"),
+            Denial::Expired => Problem::unauthorized("the access key has expired"),
+            Denial::Rate { retry, .. } => {
+                let retry_s = retry.as_millis().div_ceil(1_000).max(1);
+                let header = HeaderValue::try_from(retry_s.to_string()).unwrap_or(RETRY_AFTER_S);
+                Problem::from(denial(denied)).with_header(RETRY_AFTER, header)
+            }
+            _ => denial(denied).into(),
         }
     }
 

@@ -52,7 +52,8 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_HTTP_HOST", hide_env_values = true, value_name = "NAME,…")]
     pub(super) http_host: Option<Words>,
 
-    /// Listen where other machines can connect, though anybody who can may read and write everything [default: false]
+    /// Listen where other machines can connect though there are no access keys, and anybody who can connect may read and
+    /// write everything in the organization `default` [default: false]
     #[arg(long, env = "LARDER_ALLOW_REMOTE", hide_env_values = true, value_name = "BOOL",
         num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_parser = BoolishValueParser::new())]
@@ -90,6 +91,10 @@ pub(super) struct Settings {
         num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_parser = BoolishValueParser::new())]
     pub(super) accept_clock: Option<bool>,
+
+    /// How long a client may stay without authenticating, where there are access keys [default: 10s]
+    #[arg(long, env = "LARDER_AUTH_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) auth_timeout: Option<Interval>,
 
     /// Most connections at a time; more are turned away [default: 10000]
     #[arg(long, env = "LARDER_MAX_CONNECTIONS", hide_env_values = true, value_name = "NUMBER")]
@@ -157,6 +162,7 @@ impl Settings {
             feed_retention: self.feed_retention.or(other.feed_retention),
             max_clock_jump: self.max_clock_jump.or(other.max_clock_jump),
             accept_clock: self.accept_clock.or(other.accept_clock),
+            auth_timeout: self.auth_timeout.or(other.auth_timeout),
             max_connections: self.max_connections.or(other.max_connections),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),

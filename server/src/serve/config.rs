@@ -41,6 +41,7 @@ pub(super) struct Config {
     pub(super) feed_retention_bytes: u64,
     pub(super) max_clock_jump: Duration,
     pub(super) accept_clock: bool,
+    pub(super) auth_timeout: Duration,
     pub(super) connections_max: u32,
     pub(super) tls: Option<TlsFiles>,
     /// As long as it likes, if `None`.
@@ -111,6 +112,7 @@ impl Config {
             feed_retention_bytes: settings.feed_retention.unwrap_or(64 * MIB),
             max_clock_jump: settings.max_clock_jump.map_or(Duration::from_secs(366 * 86_400), |jump| jump.0),
             accept_clock: settings.accept_clock.unwrap_or(false),
+            auth_timeout: settings.auth_timeout.map_or(Duration::from_secs(10), |interval| interval.0),
             connections_max,
             tls: tls_files(settings.tls_cert, settings.tls_key)?,
             idle_timeout: settings.idle_timeout.map(|interval| interval.0),

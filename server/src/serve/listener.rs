@@ -40,7 +40,8 @@ pub(super) enum ListenError {
     Address { address: String, source: io::Error, port: u16 },
     #[error(
         "refusing to listen on {address}, where other machines can connect: there are no access keys, so anybody \
-         could read and write everything; listen on 127.0.0.1, or add --allow-remote if the network is trusted"
+         could read and write everything; make one with `larder key create --scope admin --data DIR`, listen on \
+         127.0.0.1, or add --allow-remote if the network is trusted"
     )]
     Remote { address: SocketAddr },
     #[error(
@@ -64,19 +65,26 @@ pub(super) const LINES: Purpose = Purpose { option: "--listen", port: 5273 };
 pub(super) const HTTP: Purpose = Purpose { option: "--http, or --http off", port: 5274 };
 
 /// Binds the address. Must be called within the runtime.
-pub(super) fn bind(address: &str, allow_remote: bool, purpose: Purpose) -> Result<TcpListener, ListenError> {
+pub(super) fn bind(address: &str, purpose: Purpose) -> Result<TcpListener, ListenError> {
     let Purpose { option, port } = purpose;
     let unusable = |source| ListenError::Address { address: address.to_owned(), source, port };
     let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let resolved = address.to_socket_addrs().map_err(unusable)?.next();
     let address = resolved.ok_or_else(none).map_err(unusable)?;
-    if !address.ip().to_canonical().is_loopback() && !allow_remote {
-        return Err(ListenError::Remote { address });
-    }
     listen(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address, option },
         _ => ListenError::Bind { address, source, option },
     })
+}
+
+/// Refuses an address where other machines can connect, unless they have to show a key, or the operator wants it so.
+pub(super) fn check_reach(
+    address: SocketAddr,
+    has_keys: bool,
+    allow_remote: bool,
+) -> Result<(), ListenError> {
+    let is_local = address.ip().to_canonical().is_loopback();
+    if is_local || has_keys || allow_remote { Ok(()) } else { Err(ListenError::Remote { address }) }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

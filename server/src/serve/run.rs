@@ -21,9 +21,11 @@ use super::config::Config;
 use super::descriptors;
 use super::listener::{self, Door, Interface, ListenError};
 use super::opening;
+use crate::access::{AccessError, Registry};
 use crate::backup::Backups;
 use crate::http::{Guard, Http};
-use crate::shared::Shared;
+use crate::purge;
+use crate::shared::{Parts, Shared};
 use crate::terms::Terms;
 use crate::tls::{Tls, TlsError};
 use crate::watchers::Watchers;
@@ -41,6 +43,8 @@ pub(super) enum RunError {
     Open { source: Error },
     #[error("cannot open the store in {}: {source}{}", data.display(), advice(source))]
     OpenIn { data: PathBuf, source: Error },
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("the store did not close in order: {0}; what was acknowledged is kept")]
     Close(Error),
     #[error("the store did not close within the shutdown timeout; what was acknowledged is kept")]
@@ -71,13 +75,23 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
     // The address comes first: if it is taken, the data is not touched.
     let (lines, http, signals) = {
         let _within = runtime.enter();
-        let lines = listener::bind(&config.listen, config.allow_remote, listener::LINES)?;
-        let bind = |address: &String| listener::bind(address, config.allow_remote, listener::HTTP);
+        let lines = listener::bind(&config.listen, listener::LINES)?;
+        let bind = |address: &String| listener::bind(address, listener::HTTP);
         (lines, config.http.as_ref().map(bind).transpose()?, Signals::new().map_err(RunError::Runtime)?)
     };
     let lines_address = lines.local_addr().map_err(RunError::Runtime)?;
     let http_address = http.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::Runtime)?;
+    let check_reach = |has_keys| {
+        let mut addresses = [Some(lines_address), http_address].into_iter().flatten();
+        addresses.try_for_each(|address| listener::check_reach(address, has_keys, config.allow_remote))
+    };
+    if !config.data.exists() {
+        // There can be no keys yet, and nothing is to be made for nothing.
+        check_reach(false)?;
+    }
     let store = open(config)?;
+    let registry = Arc::new(Registry::open(store.clone())?);
+    check_reach(registry.has_keys())?;
     announce(lines_address, http_address, config, &store);
     let backups = Backups::new(config.backups.clone());
     let watchers = Watchers::new(config.feed_retention_bytes);
@@ -88,7 +102,17 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
         tls,
         ..Terms::new(descriptors::room(config.connections_max, files_max))
     };
-    let shared = Shared::new(store, Limits::DEFAULT, config.durability, backups, watchers, terms);
+    let shared = Shared::new(Parts {
+        store,
+        limits: Limits::DEFAULT,
+        durability: config.durability,
+        backups,
+        watchers,
+        registry,
+        auth_timeout: config.auth_timeout,
+        allow_remote: config.allow_remote,
+        terms,
+    });
     let ports = Ports { lines, http: http.map(|listener| (listener, config.http_guard.clone())) };
     let outcome = runtime.block_on(serve(ports, Arc::new(shared), signals, config.shutdown_timeout));
     // What is left are connections whose time is over.
@@ -170,6 +194,7 @@ async fn serve(
         let http = Http::new(Arc::clone(&shared), guard, shutdown.clone());
         doors.spawn(listener::accept(listener, Door::new(&shared, Interface::Http(http)), shutdown.clone()));
     }
+    tokio::spawn(purge::run(Arc::clone(&shared.registry)));
     let reason = loop {
         match signals.received().await {
             Received::Stop(reason) => break reason,

@@ -3,16 +3,17 @@
 //! `> ` begins the lines of a request: method and path, headers, and after an empty one the body. `< ` begins those of the
 //! answer: its status, headers, and after an empty one its body. Of the headers those named must be there as they are
 //! (`!name` must not); the body must be as it is, and none where none is given. `:> ` and `:< ` are request and reply of the
-//! line protocol, to the same server. `$ ` is a flag of that server; `#` begins a comment. Placeholders are those of the
-//! scripts of the line protocol.
+//! line protocol, to the same server. `$ ` is a flag of that server; `#` begins a comment. Placeholders and names
+//! are those of the scripts of the line protocol.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use super::Fixture;
 use super::client::Client;
-use crate::scripts::{expand, matches};
+use crate::scripts::{expand, takes, with_names};
 use crate::support;
 
 #[test]
@@ -24,6 +25,9 @@ fn http_scripts() {
     let failures: Vec<_> = paths.iter().filter_map(|path| run(path)).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
+
+/// What names stand for.
+type Names = BTreeMap<String, String>;
 
 /// Lines of one kind that follow each other.
 #[derive(Debug)]
@@ -59,20 +63,21 @@ fn run(path: &Path) -> Option<String> {
     let fixture = Fixture::start(script.lines().filter_map(|line| line.strip_prefix("$ ")));
     let (mut http, mut lines) = (fixture.connect(), fixture.server.connect());
     let mut differences = String::new();
+    let mut names = Names::new();
     let mut is_head = false;
     for (number, block) in blocks(&script) {
         let difference = match block {
             Block::Request(request) => {
                 is_head = request.start.starts_with("HEAD ");
-                send(&mut http, &request);
+                send(&mut http, &request, &names);
                 None
             }
-            Block::Answer(expected) => compare(&mut http, &expected, is_head),
+            Block::Answer(expected) => compare(&mut http, &expected, is_head, &mut names),
             Block::Line(line) => {
-                lines.send(line + "\n");
+                lines.send(with_names(&line, &names) + "\n");
                 None
             }
-            Block::Reply(expected) => difference("reply", &expected, &reply(&mut lines)),
+            Block::Reply(expected) => difference("reply", &expected, &reply(&mut lines), &mut names),
         };
         if let Some(difference) = difference {
             _ = writeln!(differences, "{}:{number}\n{difference}", path.file_name().unwrap().display());
@@ -116,29 +121,40 @@ fn content(line: &str) -> &str {
     line[1..].strip_prefix(' ').unwrap_or(&line[1..])
 }
 
-fn send(http: &mut Client, request: &Message) {
-    let headers: Vec<_> = request.headers.iter().map(|line| line.split_once(": ").unwrap()).collect();
-    let start = String::from_utf8(expand(&request.start)).unwrap();
-    http.request(&start, &headers, &expand(request.body.as_deref().unwrap_or_default()));
+fn send(http: &mut Client, request: &Message, names: &Names) {
+    let headers: Vec<_> = request.headers.iter().map(|line| with_names(line, names)).collect();
+    let headers: Vec<_> = headers.iter().map(|line| line.split_once(": ").unwrap()).collect();
+    let start = String::from_utf8(expand(&with_names(&request.start, names))).unwrap();
+    http.request(&start, &headers, &expand(&with_names(request.body.as_deref().unwrap_or_default(), names)));
 }
 
 /// Reads an answer. Returns what is different about it.
-fn compare(http: &mut Client, expected: &Message, is_head: bool) -> Option<String> {
+fn compare(http: &mut Client, expected: &Message, is_head: bool, names: &mut Names) -> Option<String> {
     let answer = http.answer(is_head);
     let mut differences: Vec<_> =
-        difference("status", &expected.start, &answer.status.to_string()).into_iter().collect();
+        difference("status", &expected.start, &answer.status.to_string(), names).into_iter().collect();
     for line in &expected.headers {
         differences.extend(match (line.strip_prefix('!'), line.split_once(": ")) {
-            (Some(name), _) => answer.header(name).and_then(|given| difference(name, "(absent)", given)),
-            (None, Some((name, value))) => difference(name, value, answer.header(name).unwrap_or("(absent)")),
+            (Some(name), _) => {
+                answer.header(name).and_then(|given| difference(name, "(absent)", given, names))
+            }
+            (None, Some((name, value))) => {
+                difference(name, value, answer.header(name).unwrap_or("(absent)"), names)
+            }
             (None, None) => panic!("{line:?} is no header"),
         });
     }
-    differences.extend(difference("body", expected.body.as_deref().unwrap_or_default(), &answer.text()));
+    differences.extend(difference(
+        "body",
+        expected.body.as_deref().unwrap_or_default(),
+        &answer.text(),
+        names,
+    ));
     (!differences.is_empty()).then(|| differences.join("\n"))
 }
 
-fn difference(what: &str, expected: &str, found: &str) -> Option<String> {
-    let pattern = String::from_utf8(expand(expected)).unwrap();
-    (!matches(&pattern, found)).then(|| format!("  {what}\n    expected: {expected}\n    found:    {found}"))
+fn difference(what: &str, expected: &str, found: &str, names: &mut Names) -> Option<String> {
+    let pattern = String::from_utf8(expand(&with_names(expected, names))).unwrap();
+    (!takes(&pattern, found, names))
+        .then(|| format!("  {what}\n    expected: {expected}\n    found:    {found}"))
 }

@@ -20,7 +20,7 @@ use crate::http::{App, Caller, body, condition};
 
 /// `GET …/entries/{key}`
 pub(super) async fn get(
-    caller: Caller,
+    mut caller: Caller,
     path: Segments,
     mut query: Query,
     headers: HeaderMap,
@@ -38,14 +38,16 @@ pub(super) async fn get(
     let command = Command::Entry { key: path.key().into() };
     caller
         .execute(path.namespace(), &command, |answer, values| {
-            let Answer::Entry { found, namespace, key } = answer else { return Err(misrouted().into()) };
+            let Answer::Entry { found, organization, namespace, key } = answer else {
+                return Err(misrouted().into());
+            };
             let found = found.ok_or_else(Problem::nil)?;
             if condition::is_known(&headers, found.version())? {
                 return Ok(render::not_modified(&found.stamp()));
             }
             let entry = values.entry(&found).map_err(|error| refusal(&error))?;
             if whole {
-                Ok(render::entry("default", namespace, key, &entry))
+                Ok(render::entry(organization, namespace, key, &entry))
             } else {
                 render::value(entry, pointer.as_ref())
             }
@@ -56,7 +58,7 @@ pub(super) async fn get(
 /// `PUT …/entries/{key}`
 pub(super) async fn put(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    mut caller: Caller,
     path: Segments,
     mut query: Query,
     headers: HeaderMap,
@@ -90,7 +92,7 @@ pub(super) async fn put(
 
 /// `DELETE …/entries/{key}`
 pub(super) async fn delete(
-    caller: Caller,
+    mut caller: Caller,
     path: Segments,
     mut query: Query,
     headers: HeaderMap,

@@ -11,20 +11,20 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 
 /// `POST /v1/namespaces/{namespace}/touch/{key}`
-pub(super) async fn touch(caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
+pub(super) async fn touch(mut caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
     let ttl = query.ttl()?.ok_or_else(|| Problem::of(Code::BadArg, "say until when, with ttl= or at="))?;
     query.end()?;
-    change(&caller, &path, &Command::Touch { key: path.key().into(), ttl }).await
+    change(&mut caller, &path, &Command::Touch { key: path.key().into(), ttl }).await
 }
 
 /// `POST /v1/namespaces/{namespace}/persist/{key}`
-pub(super) async fn persist(caller: Caller, path: Segments, query: Query) -> Result<Response, Problem> {
+pub(super) async fn persist(mut caller: Caller, path: Segments, query: Query) -> Result<Response, Problem> {
     query.end()?;
-    change(&caller, &path, &Command::Persist { key: path.key().into() }).await
+    change(&mut caller, &path, &Command::Persist { key: path.key().into() }).await
 }
 
 /// `GET /v1/namespaces/{namespace}/ttl/{key}`
-pub(super) async fn left(caller: Caller, path: Segments, query: Query) -> Result<Response, Problem> {
+pub(super) async fn left(mut caller: Caller, path: Segments, query: Query) -> Result<Response, Problem> {
     query.end()?;
     let command = Command::Ttl { key: path.key().into() };
     caller
@@ -37,7 +37,7 @@ pub(super) async fn left(caller: Caller, path: Segments, query: Query) -> Result
         .await
 }
 
-async fn change(caller: &Caller, path: &Segments, command: &Command<'_>) -> Result<Response, Problem> {
+async fn change(caller: &mut Caller, path: &Segments, command: &Command<'_>) -> Result<Response, Problem> {
     caller
         .execute(path.namespace(), command, |answer, _| {
             let Answer::Touched(stamp) = answer else { return Err(misrouted().into()) };

@@ -12,7 +12,11 @@ use crate::http::query::Query;
 use crate::http::{Caller, pieces};
 
 /// `GET /v1/namespaces/{namespace}/entries`
-pub(super) async fn entries(caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
+pub(super) async fn entries(
+    mut caller: Caller,
+    path: Segments,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let command = Command::List(List {
         prefix: query.text("prefix").unwrap_or_default().into(),
         limit: query.limit(LIST_PAGE_DEFAULT, PAGE_MAX)?,
@@ -46,14 +50,14 @@ pub(super) async fn entries(caller: Caller, path: Segments, mut query: Query) ->
 }
 
 /// `GET /v1/namespaces/{namespace}/count`
-pub(super) async fn count(caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
+pub(super) async fn count(mut caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
     let command = Command::Count { prefix: query.text("prefix").unwrap_or_default().into() };
     query.end()?;
     caller.execute(path.namespace(), &command, render::count).await
 }
 
 /// `GET /v1/namespaces`
-pub(super) async fn namespaces(caller: Caller, mut query: Query) -> Result<Response, Problem> {
+pub(super) async fn namespaces(mut caller: Caller, mut query: Query) -> Result<Response, Problem> {
     let command = Command::Namespaces {
         prefix: query.text("prefix").unwrap_or_default().into(),
         limit: query.limit(NAMESPACES_PAGE_DEFAULT, PAGE_MAX)?,

@@ -29,7 +29,7 @@ struct Keys<'b> {
 /// `POST /v1/namespaces/{namespace}/mget`
 pub(super) async fn values(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    mut caller: Caller,
     path: Segments,
     query: Query,
     headers: HeaderMap,
@@ -66,7 +66,7 @@ pub(super) async fn values(
 /// `POST /v1/namespaces/{namespace}/exists`
 pub(super) async fn exists(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    mut caller: Caller,
     path: Segments,
     query: Query,
     headers: HeaderMap,
