@@ -15,6 +15,7 @@ mod stream;
 mod terms;
 mod tls;
 mod watchers;
+mod watching;
 
 use std::process::ExitCode;
 

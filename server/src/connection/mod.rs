@@ -32,10 +32,10 @@ use crate::command::{SHUTDOWN, refusal, refuse};
 use crate::shared::{Shared, Tally};
 use crate::stream::Stream;
 use crate::tls::Spoken;
+use crate::watching::Watching;
 use round::Round;
 use socket::Socket;
 use turn::{Namespaces, Next, Turn};
-use watching::Watching;
 
 /// Most commands for which room is set aside before they are parsed.
 const TURN_CAPACITY_MAX: usize = 64;

@@ -69,6 +69,11 @@ impl Caller {
         allowed.map_err(Problem::denied)
     }
 
+    /// For what goes on after the request.
+    pub(super) fn into_parts(self) -> (Session, Connection) {
+        (self.session, self.connection)
+    }
+
     /// What the caller may, as of the last look.
     pub(crate) fn grant(&self) -> &Arc<Grant> {
         self.session.grant()

@@ -130,12 +130,17 @@ impl Connection {
         self.peer.ip().to_canonical().is_loopback()
     }
 
+    /// Counts one that holds a place which others may wait for.
+    pub(super) fn holding(&self) -> Counted {
+        Counted::new(&self.activity, |activity| &activity.holding)
+    }
+
     /// Has an answer keep its places until it is sent.
     pub(super) fn hold(&self, response: Response<Body>, rooms: Vec<Room>) -> Response<Body> {
         if rooms.is_empty() {
             return response;
         }
-        let counted = Counted::new(&self.activity, |activity| &activity.holding);
+        let counted = self.holding();
         response.map(|body| Body::new(Sending { body, counted, _rooms: rooms }))
     }
 }
@@ -195,7 +200,7 @@ impl Activity {
 
 /// One of those that are counted.
 #[derive(Debug)]
-struct Counted {
+pub(super) struct Counted {
     activity: Arc<Activity>,
     counter: fn(&Activity) -> &AtomicUsize,
 }

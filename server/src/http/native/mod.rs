@@ -1,6 +1,7 @@
 //! The project's own interface, under `/v1`: everything that the line protocol can, by the same names. `docs/http.md` is its
 //! contract.
 
+mod changes;
 mod entry;
 mod expiry;
 mod list;
@@ -31,6 +32,8 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/v1/namespaces/{namespace}/ttl/{*key}", get(expiry::left))
         .route("/v1/namespaces/{namespace}/touch/{*key}", post(expiry::touch))
         .route("/v1/namespaces/{namespace}/persist/{*key}", post(expiry::persist))
+        .route("/v1/namespaces/{namespace}/changes", get(changes::of_namespace))
+        .route("/v1/changes", get(changes::of_all))
         .route("/v1/stats", get(server::stats))
         .route("/v1/sync", post(server::sync))
         .route("/v1/backups/{name}", put(server::backup))
