@@ -103,7 +103,7 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_WRITE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
     pub(super) write_timeout: Option<Interval>,
 
-    /// Time for open connections to finish when the server stops [default: 10s]
+    /// Time in which the server stops: half of it at most for open connections, the rest for the store [default: 10s]
     #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", hide_env_values = true, value_name = "TIME")]
     pub(super) shutdown_timeout: Option<Interval>,
 
