@@ -16,6 +16,7 @@ mod connection;
 mod front;
 mod guard;
 mod native;
+mod outlet;
 mod path;
 mod pieces;
 mod problem;
