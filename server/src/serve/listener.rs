@@ -44,12 +44,16 @@ pub(super) enum ListenError {
     Bind { address: SocketAddr, source: io::Error },
 }
 
-/// Binds the address. Must be called within the runtime.
-pub(super) fn bind(address: &str) -> Result<TcpListener, ListenError> {
+/// The address that is meant.
+pub(super) fn resolve(address: &str) -> Result<SocketAddr, ListenError> {
     let unusable = |source| ListenError::Address { address: address.to_owned(), source };
     let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let resolved = address.to_socket_addrs().map_err(unusable)?.next();
-    let address = resolved.ok_or_else(none).map_err(unusable)?;
+    resolved.ok_or_else(none).map_err(unusable)
+}
+
+/// Binds the address. Must be called within the runtime.
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     listen(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address },
         _ => ListenError::Bind { address, source },

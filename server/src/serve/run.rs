@@ -63,19 +63,20 @@ fn advice(error: &Error) -> &'static str {
 /// Runs the server until it is told to stop.
 pub(super) fn run(config: &Config) -> Result<(), RunError> {
     let runtime = runtime(config.threads).map_err(RunError::Runtime)?;
+    let asked_for = listener::resolve(&config.listen)?;
+    if !config.data.exists() {
+        // There can be no keys yet, and nothing is to be made for nothing.
+        listener::check_reach(asked_for, false, config.allow_remote)?;
+    }
     // The address comes first: if it is taken, the data is not touched.
     let (listener, stop) = {
         let _within = runtime.enter();
-        (listener::bind(&config.listen)?, Stop::new().map_err(RunError::Runtime)?)
+        (listener::bind(asked_for)?, Stop::new().map_err(RunError::Runtime)?)
     };
     let address = listener.local_addr().map_err(RunError::Runtime)?;
-    if !config.data.exists() {
-        // There can be no keys yet, and nothing is to be made for nothing.
-        listener::check_reach(address, false, config.allow_remote)?;
-    }
     let store = open(config)?;
     let registry = Arc::new(Registry::open(store.clone())?);
-    listener::check_reach(address, registry.has_keys(), config.allow_remote)?;
+    listener::check_reach(asked_for, registry.has_keys(), config.allow_remote)?;
     announce(address, &config.data, &store);
     let backups = Backups::new(config.backups.clone());
     let watchers = Watchers::new(config.feed_retention_bytes);
