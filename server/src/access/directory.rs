@@ -75,6 +75,11 @@ impl Directory {
         left.peek().is_none() || left.any(Key::is_lasting_operator)
     }
 
+    /// When the newest key was made.
+    pub(super) fn newest_key_ms(&self) -> u64 {
+        self.keys.values().map(|key| key.created_at).max().unwrap_or(0)
+    }
+
     /// Forgets keys that have expired: the store does so by itself.
     pub(super) fn expire(&mut self, now_ms: u64) {
         self.keys.retain(|_, key| key.is_live(now_ms));

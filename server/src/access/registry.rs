@@ -260,7 +260,8 @@ impl Registry {
             scope,
             namespaces,
             name,
-            created_at: now_ms,
+            // No two are of the same time, so that lists have an order.
+            created_at: now_ms.max(self.read().newest_key_ms() + 1),
             expires_at,
         };
         if self.read().keys.is_empty() && !key.is_lasting_operator() {

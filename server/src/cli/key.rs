@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Status;
 use super::expiry::{Expires, shown};
 use super::failure::Failure;
-use super::manager::{Place, Task, column};
+use super::manager::{Object, Place, Task};
 use super::output::{Output, Style, say};
 use super::session::Target;
 use super::table::Table;
@@ -82,18 +82,18 @@ impl Key {
 }
 
 /// Shows keys. Of one that has just been made a pipe gets the token and nothing else.
-fn show(objects: &[Value], out: &mut Output) -> Result<(), Failure> {
+fn show(objects: &[Object], out: &mut Output) -> Result<(), Failure> {
     let style = out.style();
     let mut table = Table::new(["ID", "ORGANIZATION", "SCOPE", "EXPIRES", "NAMESPACES", "NAME"]);
     for object in objects {
-        match (style, object.get("token").and_then(Value::as_str)) {
-            (Style::Json, _) => out.line(object)?,
+        match (style, object.value.get("token").and_then(Value::as_str)) {
+            (Style::Json, _) => out.line(&object.json)?,
             (Style::Plain, Some(token)) => out.line(token)?,
             (_, token) => {
-                let expires = shown(object.get("expires_at").and_then(Value::as_u64), style);
+                let expires = shown(object.value.get("expires_at").and_then(Value::as_u64), style);
                 let [id, organization, scope] =
-                    ["id", "organization", "scope"].map(|field| column(object, field));
-                let [namespaces, name] = ["namespaces", "name"].map(|field| column(object, field));
+                    ["id", "organization", "scope"].map(|field| object.column(field));
+                let [namespaces, name] = ["namespaces", "name"].map(|field| object.column(field));
                 table.row([id, organization, scope, expires, namespaces, name]);
                 if let Some(token) = token {
                     table.print(out)?;

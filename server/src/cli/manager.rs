@@ -36,7 +36,11 @@ pub(super) enum Task<'t> {
 
 impl Place {
     /// Does it. Gives the objects that came of it, and where to show them.
-    pub(super) fn carry_out(&self, target: &Target, task: Task<'_>) -> Result<(Vec<Value>, Output), Failure> {
+    pub(super) fn carry_out(
+        &self,
+        target: &Target,
+        task: Task<'_>,
+    ) -> Result<(Vec<Object>, Output), Failure> {
         let (objects, out) = match &self.data {
             None => {
                 let mut session = target.open()?;
@@ -44,9 +48,11 @@ impl Place {
             }
             Some(data) => (offline(data, task)?, target.output()),
         };
-        let unreadable = |_| Failure::of_request("", Error::Protocol(ReplyError::Fields));
-        let objects: Result<Vec<Value>, _> = objects.iter().map(|json| serde_json::from_str(json)).collect();
-        Ok((objects.map_err(unreadable)?, out))
+        let objects = objects.into_iter().map(|json| match serde_json::from_str(&json) {
+            Ok(value) => Ok(Object { json, value }),
+            Err(_) => Err(Failure::of_request(&target.addr, Error::Protocol(ReplyError::Fields))),
+        });
+        Ok((objects.collect::<Result<_, _>>()?, out))
     }
 }
 
@@ -154,11 +160,19 @@ fn optional<'o>(line: RequestLine<'o>, name: &str, value: Option<&str>) -> Reque
     }
 }
 
-/// A field of an object as a column shows it.
-pub(super) fn column(object: &Value, field: &str) -> String {
-    match object.get(field) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+/// An organization or a key, as it was told.
+pub(super) struct Object {
+    pub(super) json: String,
+    pub(super) value: Value,
+}
+
+impl Object {
+    /// A field as a column shows it.
+    pub(super) fn column(&self, field: &str) -> String {
+        match self.value.get(field) {
+            None | Some(Value::Null) => "-".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
     }
 }

@@ -6,7 +6,7 @@ use larder_protocol::{Limit, Settings};
 
 use super::Status;
 use super::failure::Failure;
-use super::manager::{Place, Task, column};
+use super::manager::{Place, Task};
 use super::output::Style;
 use super::session::Target;
 use super::table::Table;
@@ -98,11 +98,11 @@ impl Org {
             Table::new(["ORGANIZATION", "PLAN", "ENTRIES", "MOST ENTRIES", "VALUE BYTES", "REQUESTS/S"]);
         for object in &objects {
             if out.style() == Style::Json {
-                out.line(object)?;
+                out.line(&object.json)?;
             } else {
                 let fields =
                     ["organization", "plan", "entries", "entries_max", "value_bytes_max", "rate_max"];
-                table.row(fields.map(|field| column(object, field)));
+                table.row(fields.map(|field| object.column(field)));
             }
         }
         table.print(&mut out)?;

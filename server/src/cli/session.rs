@@ -1,5 +1,6 @@
 //! What every verb begins with: the options they share, a connection, and somewhere to write to.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 
@@ -26,16 +27,16 @@ pub(crate) struct Target {
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:5273"
     )]
-    addr: String,
+    pub(super) addr: String,
     /// Namespace [default: that of the server, `default`]
     #[arg(long, global = true, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
     ns: Option<String>,
-    /// Access token, if the server wants one. Others on this machine can see what stands on a command line: rather use the
-    /// environment, or --token-file
-    #[arg(long, global = true, env = "LARDER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    /// Access token, if the server wants one. Others on this machine can see what stands on a command line: rather use
+    /// --token-file or the environment [env: LARDER_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
-    /// File with the access token
-    #[arg(long, global = true, env = "LARDER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    /// File with the access token [env: LARDER_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -61,14 +62,22 @@ impl Target {
         self.open_with(Options { reply_timeout: None, ..Options::default() })
     }
 
-    /// The access token: the one that was named, or else the one in the file.
+    /// The access token: that of an option, or else that of the environment, and in either the token itself before a file.
     fn token(&self) -> Result<Option<Token>, Failure> {
-        if let Some(token) = &self.token {
+        let from_environment = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let is_named = self.token.is_some() || self.token_file.is_some();
+        let (token, file) = if is_named {
+            (self.token.clone(), self.token_file.clone())
+        } else {
+            let token = from_environment("LARDER_TOKEN").map(|token| token.to_string_lossy().into_owned());
+            (token, from_environment("LARDER_TOKEN_FILE").map(PathBuf::from))
+        };
+        if let Some(token) = token {
             return Ok(Some(token.trim().into()));
         }
-        let Some(path) = &self.token_file else { return Ok(None) };
+        let Some(path) = file else { return Ok(None) };
         let unreadable = |source| Failure::Input { name: path.display().to_string(), source };
-        Ok(Some(fs::read_to_string(path).map_err(unreadable)?.trim().into()))
+        Ok(Some(fs::read_to_string(&path).map_err(unreadable)?.trim().into()))
     }
 
     /// Standard output, for a verb that needs no server.

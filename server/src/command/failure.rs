@@ -13,7 +13,11 @@ use crate::access::{AccessError, Denial};
 pub(crate) fn refusal(error: &Error) -> ParseError {
     let (code, text) = match error {
         Error::Address(address) => (address_code(address), address.to_string()),
-        Error::ValueTooLarge { .. } | Error::DescriptionTooLong { .. } => (Code::TooBig, error.to_string()),
+        // The organization's limit, as a rule: the server's own is met before.
+        Error::ValueTooLarge { length, limit } => {
+            (Code::TooBig, format!("the value has {length} bytes; the limit value_bytes is {limit}"))
+        }
+        Error::DescriptionTooLong { .. } => (Code::TooBig, error.to_string()),
         Error::QuotaReached { limit } => {
             (Code::Quota, format!("all {limit} entries of the organization are taken; delete some first"))
         }

@@ -64,13 +64,18 @@ pub(super) struct Purpose {
 pub(super) const LINES: Purpose = Purpose { option: "--listen", port: 5273 };
 pub(super) const HTTP: Purpose = Purpose { option: "--http, or --http off", port: 5274 };
 
-/// Binds the address. Must be called within the runtime.
-pub(super) fn bind(address: &str, purpose: Purpose) -> Result<TcpListener, ListenError> {
-    let Purpose { option, port } = purpose;
+/// The address that is meant.
+pub(super) fn resolve(address: &str, purpose: Purpose) -> Result<SocketAddr, ListenError> {
+    let port = purpose.port;
     let unusable = |source| ListenError::Address { address: address.to_owned(), source, port };
     let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let resolved = address.to_socket_addrs().map_err(unusable)?.next();
-    let address = resolved.ok_or_else(none).map_err(unusable)?;
+    resolved.ok_or_else(none).map_err(unusable)
+}
+
+/// Binds the address. Must be called within the runtime.
+pub(super) fn bind(address: SocketAddr, purpose: Purpose) -> Result<TcpListener, ListenError> {
+    let option = purpose.option;
     listen(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address, option },
         _ => ListenError::Bind { address, source, option },

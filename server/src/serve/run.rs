@@ -72,23 +72,25 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
     let files_max = descriptors::raise();
     let tls = config.tls.clone().map(Tls::load).transpose()?;
     let runtime = runtime(config.threads).map_err(RunError::Runtime)?;
-    // The address comes first: if it is taken, the data is not touched.
-    let (lines, http, signals) = {
-        let _within = runtime.enter();
-        let lines = listener::bind(&config.listen, listener::LINES)?;
-        let bind = |address: &String| listener::bind(address, listener::HTTP);
-        (lines, config.http.as_ref().map(bind).transpose()?, Signals::new().map_err(RunError::Runtime)?)
-    };
-    let lines_address = lines.local_addr().map_err(RunError::Runtime)?;
-    let http_address = http.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::Runtime)?;
+    let lines_at = listener::resolve(&config.listen, listener::LINES)?;
+    let resolve = |address: &String| listener::resolve(address, listener::HTTP);
+    let http_at = config.http.as_ref().map(resolve).transpose()?;
     let check_reach = |has_keys| {
-        let mut addresses = [Some(lines_address), http_address].into_iter().flatten();
+        let mut addresses = [Some(lines_at), http_at].into_iter().flatten();
         addresses.try_for_each(|address| listener::check_reach(address, has_keys, config.allow_remote))
     };
     if !config.data.exists() {
         // There can be no keys yet, and nothing is to be made for nothing.
         check_reach(false)?;
     }
+    // The addresses come first: if one is taken, the data is not touched.
+    let (lines, http, signals) = {
+        let _within = runtime.enter();
+        let http = http_at.map(|address| listener::bind(address, listener::HTTP)).transpose()?;
+        (listener::bind(lines_at, listener::LINES)?, http, Signals::new().map_err(RunError::Runtime)?)
+    };
+    let lines_address = lines.local_addr().map_err(RunError::Runtime)?;
+    let http_address = http.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::Runtime)?;
     let store = open(config)?;
     let registry = Arc::new(Registry::open(store.clone())?);
     check_reach(registry.has_keys())?;

@@ -99,10 +99,15 @@ fn a_pipe_gets_the_token_and_every_verb_takes_it() {
     fs::write(&file, format!("{token}\n")).unwrap();
     assert_eq!(larder.done(&["get", "a", "--token-file", &file]), "1\n");
     larder.run(&["get", "a", "--token-file", &larder.path("missing")]).refuses(2, "missing");
+    assert_eq!(larder.run(&["get", "a", "--token-file", &file, "--token", token]).code, 2);
     let addr = larder.server.address.to_string();
     for (name, value) in [("LARDER_TOKEN", token), ("LARDER_TOKEN_FILE", file.as_str())] {
         let ended = end(verb().env(name, value).args(["get", "a", "--addr", &addr]), "");
         assert_eq!((ended.code, ended.stdout.as_str()), (0, "1\n"), "{ended:?}");
+        // What stands on the command line comes first; nothing is no token.
+        let arguments = ["get", "a", "--addr", &addr, "--token", "lk_nonsense"];
+        end(verb().env(name, value).args(arguments), "").refuses(3, "there is no such access key");
+        end(verb().env(name, "").args(["get", "a", "--addr", &addr]), "").refuses(3, "authenticate first");
     }
     let listed = larder.done(&["key", "list", "--token", token]);
     assert_eq!(listed.split('\t').skip(1).take(2).collect::<Vec<_>>(), ["default", "admin"]);
