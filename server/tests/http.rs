@@ -1,6 +1,8 @@
 //! HTTP: golden scripts, what must be refused, and how it ends.
 
+mod changes;
 mod client;
+mod ending;
 mod framing;
 mod scripts;
 

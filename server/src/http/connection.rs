@@ -78,6 +78,8 @@ fn builder(terms: &Terms) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // Who has nothing more to say still wants its answers.
+        .half_close(true)
         .header_read_timeout(terms.line_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);

@@ -12,7 +12,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, info_span};
 
 use super::App;
 use super::problem::Problem;
@@ -66,11 +66,7 @@ pub(super) async fn front(State(app): State<Arc<App>>, mut request: Request, nex
     let _within = span.enter();
     let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
     let code = response.extensions().get::<Problem>().map_or("-", |problem| problem.code);
-    if response.status().is_server_error() {
-        warn!(%method, route, status, code, elapsed_us, "answered");
-    } else {
-        debug!(%method, route, status, code, elapsed_us, "answered");
-    }
+    debug!(%method, route, status, code, elapsed_us, "answered");
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

@@ -17,6 +17,7 @@ mod front;
 mod guard;
 mod native;
 mod openapi;
+mod outlet;
 mod path;
 mod pieces;
 mod problem;

@@ -1,6 +1,6 @@
 //! A client that knows nothing but the form of a message.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::support::PATIENCE;
@@ -121,7 +121,11 @@ impl Client {
 
     /// Ends the input.
     pub(super) fn end(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        match self.stream.shutdown(Shutdown::Write) {
+            // The server has closed the connection since.
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            result => result.unwrap(),
+        }
     }
 
     /// Reads everything until the server closes.

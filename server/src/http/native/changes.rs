@@ -4,35 +4,31 @@
 //! client at a time; while it is not taken, nothing is read. A client that is too slow, or may not watch any more, gets the
 //! event `end` in its place, with the version to resume after.
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use hyper::body::{Body as HttpBody, Frame};
 use larder_client::rfc3339;
 use larder_engine::{ChangeKind, Changes, Error};
 use larder_protocol::json::encode_string;
 use larder_protocol::{Code, ParseError, Verb, Watch};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::shapes::Flag;
 use crate::access::{Grant, Session};
 use crate::command::{SHUTDOWN, denial, refusal};
-use crate::http::connection::{Connection, Counted};
+use crate::http::connection::Connection;
 use crate::http::openapi::{Compacted, Problems};
+use crate::http::outlet::{Outlet, outlet};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{App, Caller};
-use crate::rooms::{PATIENCE, Room};
+use crate::rooms::PATIENCE;
 use crate::shared::Tally;
 use crate::watching::{CUT_PATIENCE, LAG_CHECK, Watching};
 
@@ -176,7 +172,7 @@ impl Telling {
             }
             End::Refused(error) => error,
         };
-        self.outlet.replace(last(&error, self.told));
+        self.outlet.put(last(&error, self.told), None);
         _ = timeout(CUT_PATIENCE, self.outlet.taken()).await;
     }
 
@@ -303,82 +299,4 @@ fn last(error: &ParseError, version: u64) -> Vec<u8> {
 
 fn begin_event(out: &mut Vec<u8>, name: &str, version: u64) {
     out.extend_from_slice(format!("id: {version}\nevent: {name}\ndata: {{\"version\":{version}").as_bytes());
-}
-
-/// A piece that waits for the client, with its place.
-#[derive(Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    place: Option<(Room, Counted)>,
-}
-
-/// Where pieces are put out for the client, one at a time.
-#[derive(Debug)]
-struct Outlet {
-    piece: Arc<Mutex<Option<Piece>>>,
-    /// A message for each piece: that it is there. While the channel is full, it is still there.
-    news: Sender<()>,
-}
-
-fn outlet() -> (Outlet, Events) {
-    let (news, told) = channel(1);
-    let piece = Arc::new(Mutex::new(None));
-    (Outlet { piece: Arc::clone(&piece), news }, Events { piece, news: told, place: None })
-}
-
-impl Outlet {
-    /// Puts out a piece; the one before has to be taken.
-    fn put(&self, bytes: Vec<u8>, place: Option<(Room, Counted)>) {
-        self.replace_with(Piece { bytes, place });
-    }
-
-    /// Puts out this, in place of what is not taken yet.
-    fn replace(&self, bytes: Vec<u8>) {
-        self.replace_with(Piece { bytes, place: None });
-    }
-
-    fn replace_with(&self, piece: Piece) {
-        *self.piece.lock().unwrap_or_else(PoisonError::into_inner) = Some(piece);
-        // If it is full, the client has yet to hear of the one that this takes the place of.
-        _ = self.news.try_send(());
-    }
-
-    /// Waits until there is nothing that is not taken. False if it never will be: the client has left.
-    async fn taken(&self) -> bool {
-        self.news.reserve().await.is_ok()
-    }
-
-    /// Waits until the client has left.
-    async fn closed(&self) {
-        self.news.closed().await;
-    }
-}
-
-/// The other end of it: the body of the answer.
-#[derive(Debug)]
-struct Events {
-    piece: Arc<Mutex<Option<Piece>>>,
-    news: Receiver<()>,
-    /// That of the piece that is on its way.
-    place: Option<(Room, Counted)>,
-}
-
-impl HttpBody for Events {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        // More is asked for: what went before is sent.
-        self.place = None;
-        if ready!(self.news.poll_recv(context)).is_none() {
-            return Poll::Ready(None);
-        }
-        let piece = self.piece.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Piece { bytes, place }) = piece else { return Poll::Ready(None) };
-        self.place = place;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes)))))
-    }
 }
