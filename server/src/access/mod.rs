@@ -23,6 +23,7 @@ pub(crate) use organization::DEFAULT_NAME;
 #[cfg(test)]
 pub(crate) use organization::Organization;
 pub(crate) use plan::{Change, Plan, TermsChange};
+pub(crate) use rate::Standing;
 pub(crate) use registry::{NewKey, Registry};
 pub(crate) use scope::{Namespaces, Scope};
 pub(crate) use session::Session;

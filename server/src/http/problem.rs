@@ -5,6 +5,8 @@
 //! only HTTP can get wrong. Every problem travels in the extensions of its response as well, so that a dialect with a shape
 //! of its own renders it anew in one place (`axum::middleware::map_response`), and whoever counts need not parse bodies.
 
+use std::fmt::Display;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -13,6 +15,7 @@ use larder_engine::Refusal;
 use larder_protocol::json::encode_string;
 use larder_protocol::{Code, ParseError};
 
+use super::answer;
 use crate::access::Denial;
 use crate::command::denial;
 
@@ -26,8 +29,8 @@ pub(crate) struct Problem {
     pub(crate) code: &'static str,
     /// What is wrong, where, and what to do about it; for people.
     pub(crate) detail: String,
-    /// One more member, with a number that a program may want.
-    pub(crate) number: Option<(&'static str, u64)>,
+    /// One more member that a program may want, its value as JSON.
+    pub(crate) member: Option<(&'static str, String)>,
     /// One more header that goes with the status.
     pub(crate) header: Option<(HeaderName, HeaderValue)>,
 }
@@ -35,7 +38,7 @@ pub(crate) struct Problem {
 impl Problem {
     #[cold]
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), number: None, header: None }
+        Problem { status, code, detail: detail.into(), member: None, header: None }
     }
 
     /// A problem with one of the protocol's codes.
@@ -93,7 +96,12 @@ impl Problem {
     }
 
     pub(crate) fn with_number(self, name: &'static str, number: u64) -> Problem {
-        Problem { number: Some((name, number)), ..self }
+        Problem { member: Some((name, number.to_string())), ..self }
+    }
+
+    /// With a member whose value is a text that needs no escape.
+    pub(crate) fn with_word(self, name: &'static str, word: impl Display) -> Problem {
+        Problem { member: Some((name, format!("\"{word}\""))), ..self }
     }
 
     pub(crate) fn with_status(self, status: StatusCode) -> Problem {
@@ -114,10 +122,9 @@ impl Problem {
         encode_string(&mut out, self.code);
         out.extend_from_slice(b",\"detail\":");
         encode_string(&mut out, &self.detail);
-        if let Some((name, number)) = self.number {
-            out.push(b',');
-            encode_string(&mut out, name);
-            out.extend_from_slice(format!(":{number}").as_bytes());
+        if let Some((name, json)) = &self.member {
+            answer::name(&mut out, b',', name);
+            out.extend_from_slice(json.as_bytes());
         }
         out.push(b'}');
         out
