@@ -2,6 +2,7 @@
 
 mod changes;
 mod client;
+mod dialects;
 mod ending;
 mod framing;
 mod scripts;

@@ -10,8 +10,9 @@ use larder_engine::{Found, Key, NamespaceScan, Scan, Values, View};
 
 use crate::command::{Scope, Survey, namespaces};
 
-/// Entries that are looked at while the store is held, at most.
-const LOOKS_MAX: usize = 2_000;
+/// Entries that are looked at while the store is held, at most: some tenths of a millisecond. All that the plans with a limit
+/// allow fits into it, wherever it is.
+const LOOKS_MAX: usize = 4_000;
 /// Namespaces whose names are read at a time.
 const NAMESPACES_MAX: usize = 200;
 /// What turning to a namespace counts as.
