@@ -2,8 +2,10 @@
 
 mod changes;
 mod client;
+mod described;
 mod ending;
 mod framing;
+mod observed;
 mod scripts;
 
 use std::path::Path;
