@@ -4,7 +4,9 @@ mod changes;
 mod client;
 mod ending;
 mod framing;
+mod log;
 mod scripts;
+mod second;
 
 use std::path::Path;
 
