@@ -5,8 +5,10 @@ mod client;
 mod described;
 mod ending;
 mod framing;
+mod log;
 mod observed;
 mod scripts;
+mod second;
 
 use std::path::Path;
 
