@@ -2,10 +2,14 @@
 
 mod changes;
 mod client;
+mod described;
 mod dialects;
 mod ending;
 mod framing;
+mod log;
+mod observed;
 mod scripts;
+mod second;
 
 use std::path::Path;
 

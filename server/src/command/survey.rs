@@ -4,16 +4,21 @@
 //! a longer one, what was there throughout is seen once, and what came or went meanwhile may have been seen or not.
 
 use larder_engine::{Error, Values, View};
+use larder_protocol::Verb;
 use tokio::task::yield_now;
 
 use super::execute::{Failure, settled};
 use super::failure::refusal;
+use super::need::need_of;
 use super::read::Scope;
 use crate::access::{Denial, Need, Session};
 use crate::shared::{Shared, Tally};
 
 /// See the module. A clone of one that has not begun begins anew.
 pub(crate) trait Survey: Clone {
+    /// What it is counted and allowed as.
+    fn verb(&self) -> Verb;
+
     /// About how many items the answer will have at most.
     fn items_max(&self) -> usize;
 
@@ -47,7 +52,7 @@ pub(crate) async fn survey<S: Survey>(
         Ok(Some(outcome)) => outcome.map_err(Failure::Denied),
         Err(error) => Err(Failure::Refused(refusal(&error))),
     };
-    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()) });
+    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()), ..Tally::default() });
     Some(outcome)
 }
 
@@ -58,7 +63,7 @@ async fn attempt<S: Survey>(
     namespace: Option<&str>,
     mut survey: S,
 ) -> Result<Option<Result<S, Denial>>, Error> {
-    let mut need = Need::Read;
+    let mut need = need_of(survey.verb());
     loop {
         let look = |view: &mut View<'_>| {
             if session.is_stale() {

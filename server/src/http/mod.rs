@@ -17,10 +17,12 @@ mod connection;
 mod envelope;
 mod front;
 mod guard;
+mod health;
 mod hooklistener;
 mod native;
 mod openapi;
 mod outlet;
+mod page;
 mod path;
 mod pieces;
 mod problem;
@@ -148,7 +150,13 @@ async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8])
 /// All routes, each with its description.
 fn routes() -> OpenApiRouter<Arc<App>> {
     openapi::base()
+        .routes(routes!(health::lives))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::tell))
         .routes(routes!(openapi::serve))
+        .routes(routes!(page::lead))
+        .routes(routes!(page::show))
+        .routes(routes!(page::part))
         .merge(native::router())
         .merge(hooklistener::router())
         .merge(rocketstack::router())

@@ -5,6 +5,7 @@ use std::mem::take;
 use axum::http::StatusCode;
 use axum::response::Response;
 use larder_engine::{NamespaceScan, Values, View};
+use larder_protocol::Verb;
 use larder_protocol::json::encode_string;
 
 use super::page::{Item, Page, Wanted};
@@ -114,6 +115,10 @@ struct Names {
 }
 
 impl Survey for Names {
+    fn verb(&self) -> Verb {
+        Verb::Namespaces
+    }
+
     /// There is no telling.
     fn items_max(&self) -> usize {
         usize::MAX

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use larder_engine::{Found, Key, NamespaceScan, Scan, Values, View};
+use larder_protocol::Verb;
 
 use crate::command::{Scope, Survey, namespaces};
 
@@ -154,6 +155,10 @@ impl Page {
 }
 
 impl Survey for Page {
+    fn verb(&self) -> Verb {
+        Verb::List
+    }
+
     fn items_max(&self) -> usize {
         self.wanted.page_size
     }

@@ -45,7 +45,7 @@ const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
     params(
         ("prefix" = Option<String>, Query, description = "only names that begin with this"),
         ("from" = Option<u64>, Query, description = "all changes after this version"),
-        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("values" = inline(Option<Flag>), Query, description = "with the values"),
         ("Last-Event-ID" = Option<u64>, Header, description = "the last event that came, to go on after"),
     ),
     responses(
@@ -73,7 +73,7 @@ pub(super) async fn of_all(
         ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
         ("prefix" = Option<String>, Query, description = "only names that begin with this"),
         ("from" = Option<u64>, Query, description = "all changes after this version"),
-        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("values" = inline(Option<Flag>), Query, description = "with the values"),
         ("Last-Event-ID" = Option<u64>, Header, description = "the last event that came, to go on after"),
     ),
     responses(
@@ -99,6 +99,7 @@ fn begin(
     mut query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    let started = std::time::Instant::now();
     let prefix = query.text("prefix").unwrap_or_default();
     let from = query.number("from", 0..=u64::MAX)?;
     let values = query.flag("values")?;
@@ -109,7 +110,8 @@ fn begin(
     let watch = Watch { prefix: prefix.into(), all: namespace.is_none(), from, values };
     let watching = Watching::begin(&app.shared, caller.grant(), &watch, namespace.unwrap_or_default());
     let watching = watching.map_err(|error| refusal(&error))?;
-    app.shared.counters.add(Tally { commands: 1, errors: 0 });
+    app.shared.counters.add(Tally { commands: 1, ..Tally::default() });
+    caller.carried_out(Verb::Watch, started);
     let (outlet, events) = outlet();
     let (session, connection) = caller.into_parts();
     tokio::spawn(async move {
