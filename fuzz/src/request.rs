@@ -238,14 +238,16 @@ fn check_string(text: &str) {
 
 /// Valid inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    const STREAMS: [&str; 10] = [
+    const STREAMS: [&str; 12] = [
         "PING\r\n\nGET session:42 path=/user/tags/1 ns=app\nQUIT\n",
         "SET \"user 42\" ttl=5m if=absent type=JSON desc=\"a \\u00e9 note\" { \"a\" : [1.0, -1e400, true, null] }\n",
         "SET k at=2030-01-31T12:00:00.5Z type=DATETIME \"2030-01-31T12:00:00Z\"\nTOUCH k ttl=PT5M\nTTL k\nPERSIST k\n",
         "SET k at=9999-12-31T23:59:60.999999999-23:59 1\nTOUCH k at=1970-01-01T23:59:00.000000001+23:59\n",
         "MGET a b \"c=d\" ns=x\nEXISTS a a\nDEL a if=17 get=1\nENTRY a\nSET k keepttl=1 if=present \"\\ud83d\\ude00\"\n",
         "LIST prefix=user: limit=10 cursor=dXNlcjoy reverse=1 values=1\nCOUNT prefix=\"\"\nNAMESPACES limit=5 cursor=YQ\n",
-        "HELLO token=secret name=test\nNS app\nNS\nHELP get\nSYNC\nSTATS\n",
+        "HELLO token=secret name=test\nNS app\nNS\nHELP get\nSYNC\nSTATS\nAUTH lk_1_2\n",
+        "ORG create acme plan=team entries=600 value_bytes=- rate=5\nORG set acme plan=free\nORG list\nORG delete acme\n",
+        "KEY create org=acme scope=read_only ns=a,b* ttl=1h name=\"a b\"\nKEY list org=acme\nKEY revoke 0a\n",
         "OK 17 -\nVAL 17 1700000000000 {\"a\":1}\nNIL\nNO EXISTS 3\nNO PATH\nITEM \"a b\" 4 - [1]\nEND 1 next=YQ\n",
         "EVT set 5 default \"k 1\" - 1\nEVT expire 6 default k 9\nEVT progress 7\nERR BADJSON value, at byte 7\n",
         "{\"user\":{\"tags\":[\"a\",\"b\"],\"a/b\":{\"~\":0}}}\n/user/tags/1\n{\"\\u0061\":1,\"a\":[{}]}\n/a/0\n[[[[]]]]\n/0/0\n",

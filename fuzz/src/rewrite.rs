@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, civil};
 use larder_protocol::{
-    Command, Condition, Expiry, List, Request, RequestLine, Set, Ttl, Watch, encode_cursor,
+    Command, Condition, Expiry, Key, Limit, List, NewKey, Org, Request, RequestLine, Set, Settings, Ttl,
+    Watch, encode_cursor,
 };
 
 /// Appends a line that says the same as `request`.
@@ -14,6 +15,9 @@ pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
             let line = option(line, "token", token.as_ref().map(|token| &*token.0));
             option(line, "name", name.as_deref())
         }
+        Command::Auth(token) => line.token(&token.0),
+        Command::Org(org) => rewrite_org(line, org),
+        Command::Key(key) => rewrite_key(line, key),
         Command::Ns(namespace) => namespace.iter().fold(line, |line, namespace| line.token(namespace)),
         Command::Help(verb) => verb.iter().fold(line, |line, verb| line.token(verb.as_str())),
         Command::Get { key, path } => {
@@ -44,6 +48,40 @@ pub(crate) fn rewrite(out: &mut Vec<u8>, request: &Request<'_>) {
         line = line.json(&set.json);
     }
     line.end().expect("what was parsed can be written");
+}
+
+fn rewrite_org<'o>(line: RequestLine<'o>, org: &Org<'_>) -> RequestLine<'o> {
+    let settings = |line: RequestLine<'o>, settings: &Settings<'_>| {
+        let limit = |line: RequestLine<'o>, name, limit: Option<Limit>| match limit {
+            None => line,
+            Some(Limit::OfPlan) => line.option(name, "-"),
+            Some(Limit::At(value)) => line.option_number(name, value),
+        };
+        let line = option(line, "plan", settings.plan.as_deref());
+        let line = limit(line, "rate", settings.rate);
+        let line = limit(line, "value_bytes", settings.value_bytes);
+        limit(line, "entries", settings.entries)
+    };
+    match org {
+        Org::List => line.token("list"),
+        Org::Create { name, settings: given } => settings(line.token("create").token(name), given),
+        Org::Set { name, settings: given } => settings(line.token("set").token(name), given),
+        Org::Delete { name } => line.token("delete").token(name),
+    }
+}
+
+fn rewrite_key<'o>(line: RequestLine<'o>, key: &Key<'_>) -> RequestLine<'o> {
+    match key {
+        Key::List { organization } => option(line.token("list"), "org", organization.as_deref()),
+        Key::Create(NewKey { organization, scope, namespaces, expiry: expires, name }) => {
+            let line = option(line.token("create"), "org", organization.as_deref());
+            let line = option(line, "scope", scope.as_deref());
+            let line = option(line, "ns", namespaces.as_deref());
+            let line = option(line, "name", name.as_deref());
+            expires.iter().fold(line, |line, ttl| expiry(line, *ttl))
+        }
+        Key::Revoke { id } => line.token("revoke").token(id),
+    }
 }
 
 fn rewrite_set<'o>(line: RequestLine<'o>, set: &Set<'_>) -> RequestLine<'o> {
