@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cli;
+mod client;
 mod clock;
 mod kill;
 mod lifecycle;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use larder_client::request::{Get, List, Mget, Ping, Set};
-use larder_client::{Client, Code, Error, RequestError, blocking};
+use larder_client::{Code, Connection, Error, RequestError, blocking};
 
 use super::peer::Peer;
-use super::peer::Step::{Await, Hear, Say};
+use super::peer::Step::{Await, Hear, Pour, Say};
 use super::shell::both;
 
 #[test]
@@ -86,7 +86,7 @@ fn what_is_no_listing_poisons() {
 #[test]
 fn a_reply_without_an_end_has_a_bound() {
     let endless: &'static str = Box::leak("OK".repeat(600_000).into_boxed_str());
-    both(&[Hear("PING\n"), Say(endless), Await], |shell| {
+    both(&[Hear("PING\n"), Pour(endless), Await], |shell| {
         assert!(matches!(shell.call(&Ping), Err(Error::TooLarge(1_000_000))));
         assert!(matches!(shell.call(&Ping), Err(Error::Poisoned)));
     });
@@ -145,8 +145,8 @@ fn nobody_there() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let error = blocking::Client::connect(addr).unwrap_err();
+    let error = blocking::Connection::connect(addr).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot connect to {addr}: ")), "{error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert!(matches!(runtime.block_on(Client::connect(addr)), Err(Error::Connect { .. })));
+    assert!(matches!(runtime.block_on(Connection::connect(addr)), Err(Error::Connect { .. })));
 }

@@ -1,7 +1,7 @@
 //! What every verb begins with: the options they share, a connection, and somewhere to write to.
 
 use clap::Args;
-use larder_client::blocking::Client;
+use larder_client::blocking::Connection;
 use larder_client::request::Request;
 use larder_client::{Error, Options};
 
@@ -34,7 +34,7 @@ pub(crate) struct Target {
 
 /// A verb at work.
 pub(super) struct Session {
-    pub(super) client: Client,
+    pub(super) connection: Connection,
     pub(super) out: Output,
     addr: String,
     namespace: Option<String>,
@@ -58,9 +58,9 @@ impl Target {
 
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
         let options = Options { namespace: self.ns.clone(), ..options };
-        let client = Client::connect_with(self.addr.as_str(), &options)
+        let connection = Connection::connect_with(self.addr.as_str(), &options)
             .map_err(|source| Failure::Connect { source })?;
-        Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
+        Ok(Session { connection, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }
 
@@ -71,7 +71,7 @@ impl Session {
 
     /// Sends a request and waits for its reply.
     pub(super) fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Failure> {
-        self.client.call(request).map_err(|error| self.failure(error))
+        self.connection.call(request).map_err(|error| self.failure(error))
     }
 
     pub(super) fn failure(&self, source: Error) -> Failure {
