@@ -6,17 +6,13 @@ use larder_client::reply::Typed;
 use larder_client::request::{Count, Get, List, Ping, Set};
 use larder_client::{Client, Code, Error, Options, blocking};
 
+use super::faults::nobody;
 use super::kept::{Kept, options, with_each};
 use super::peer::Peer;
 use super::peer::Step::{self, Await, Greet, Hear, Say};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-fn nobody() -> std::net::SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 #[test]
@@ -65,7 +61,8 @@ fn connecting_finds_out_what_is_wrong() {
     assert!(matches!(runtime.block_on(Client::connect(addr)), Err(Error::Protocol(_))));
     assert_eq!(runtime.block_on(Client::connect(addr)).unwrap_err().code(), Some(Code::NoAuth));
     peer.finish();
-    let error = blocking::Client::connect(nobody()).unwrap_err();
+    let (_bound, nobody) = nobody();
+    let error = blocking::Client::connect(nobody).unwrap_err();
     assert!(matches!(error, Error::Connect { .. }) && error.is_retryable(), "{error:?}");
     let error = runtime.block_on(Client::connect("no port")).unwrap_err();
     assert!(matches!(error, Error::Connect { .. }) && !error.is_retryable(), "{error:?}");
@@ -75,7 +72,8 @@ fn connecting_finds_out_what_is_wrong() {
 fn where_nobody_is_a_request_is_tried_for_a_while() {
     let options = Options { retry_for: Duration::from_millis(50), ..options() };
     for connect in [Kept::blocking, Kept::tokio] {
-        let client = connect(nobody(), &options);
+        let (_bound, nobody) = nobody();
+        let client = connect(nobody, &options);
         let mut replies = client.pipeline(&vec![Set::new("k", "1"); 3_000]);
         assert_eq!(replies.len(), 3_000);
         for reply in replies.drain(..) {
@@ -88,7 +86,7 @@ fn where_nobody_is_a_request_is_tried_for_a_while() {
 
 #[test]
 fn a_server_that_is_silent_is_left_for_another_connection() {
-    let options = Options { reply_timeout: Some(Duration::from_millis(200)), ..options() };
+    let options = Options { reply_timeout: Some(Duration::from_secs(1)), ..options() };
     let scripts: &[&[Step]] = &[&[Greet, Hear("GET a\n"), Await], &[Greet, Hear("GET a\n"), Say("NIL\n")]];
     with_each(&options, scripts, |client| assert_eq!(client.call(&Get::new("a")).unwrap(), None));
     let scripts: &[&[Step]] = &[&[Greet, Hear("SET a 1\n"), Await]];
@@ -103,8 +101,7 @@ fn a_server_that_is_silent_is_left_for_another_connection() {
 
 #[test]
 fn a_request_has_only_so_much_time() {
-    let options =
-        Options { reply_timeout: None, request_timeout: Some(Duration::from_millis(200)), ..options() };
+    let options = Options { reply_timeout: None, request_timeout: Some(Duration::from_secs(1)), ..options() };
     with_each(&options, &[&[Greet, Hear("SET a 1\n"), Await]], |client| {
         let error = client.call(&Set::new("a", "1")).unwrap_err();
         assert!(
@@ -126,8 +123,7 @@ fn a_request_has_only_so_much_time() {
 /// The reply to a request that was given up belongs to that request.
 #[test]
 fn a_reply_that_nobody_waits_for_any_more_is_passed_over() {
-    let options =
-        Options { reply_timeout: None, request_timeout: Some(Duration::from_millis(200)), ..options() };
+    let options = Options { reply_timeout: None, request_timeout: Some(Duration::from_secs(1)), ..options() };
     let script = [Greet, Hear("GET a\nGET b\n"), Say("VAL 1 - 1\nVAL 2 - 2\n")];
     let peer = Peer::following(script.to_vec());
     runtime().block_on(async {
@@ -175,7 +171,7 @@ fn many_tasks_share_a_connection() {
 fn what_is_under_way_has_a_bound() {
     // Room for two.
     let options =
-        Options { queue_bytes_max: 600, request_timeout: Some(Duration::from_millis(300)), ..options() };
+        Options { queue_bytes_max: 600, request_timeout: Some(Duration::from_secs(1)), ..options() };
     let peer = Peer::following(vec![Greet, Hear("GET a\nGET b\n"), Await]);
     let runtime = runtime();
     runtime.block_on(async {
@@ -192,7 +188,7 @@ fn what_is_under_way_has_a_bound() {
 fn threads_share_the_connections_of_a_blocking_client() {
     let script = || vec![Greet, Hear("PING\n"), Say("OK\n"), Await];
     let peer = Peer::serving(vec![script()]);
-    let options = Options { request_timeout: Some(Duration::from_millis(300)), ..options() };
+    let options = Options { request_timeout: Some(Duration::from_secs(1)), ..options() };
     let client = blocking::Client::connect_with(peer.addr, &options).unwrap();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| client.clone().ping());

@@ -26,11 +26,18 @@ pub(super) fn with_each(options: &Options, scripts: &[&[Step]], test: impl Fn(&K
     }
 }
 
-/// One connection, and no patience with what nobody needs to wait for.
+/// A bound on every wait, for a machine that is slow. No test depends on its length.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One connection, and no waiting for what is soon there.
 pub(super) fn options() -> Options {
     Options {
         connections: 1,
-        reply_timeout: Some(Duration::from_secs(20)),
+        connect_timeout: Some(PATIENCE),
+        reply_timeout: Some(PATIENCE),
+        request_timeout: Some(PATIENCE),
+        retry_for: PATIENCE,
+        idle_check: PATIENCE,
         backoff_min: Duration::from_millis(1),
         backoff_max: Duration::from_millis(10),
         reply_bytes_max: 1_000_000,

@@ -67,10 +67,11 @@ impl Peer {
 pub(super) fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().unwrap();
     stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     stream
 }
 
+/// Does one step.
 pub(super) fn follow(step: &Step, stream: &mut (impl Read + Write)) {
     match step {
         Step::Greet => {

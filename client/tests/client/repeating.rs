@@ -2,6 +2,7 @@
 //! byte, and nothing else must come.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use larder_client::reply::{Deletion, Outcome, Refusal};
@@ -159,29 +160,36 @@ fn what_the_server_has_not_read_is_sent_again() {
 
 #[test]
 fn a_connection_that_was_closed_while_idle_is_not_trusted_with_a_write() {
-    let scripts: &[&[Step]] = &[
-        &[Greet, Hear("PING\n"), Say("OK\n")],
-        &[Greet, Hear("SET k 1\n"), Say("OK 1 -\nERR IDLE nothing came\n")],
-        &[Greet, Hear("SET k 2\n"), Say("OK 2 -\n")],
-    ];
-    with_each(&options(), scripts, |client| {
-        client.call(&Ping).unwrap();
-        for (value, version) in [("1", 1), ("2", 2)] {
-            // The end of a connection takes its time even on one machine.
-            std::thread::sleep(Duration::from_millis(50));
+    for connect in [Kept::blocking, Kept::tokio] {
+        let (closes, closed) = channel();
+        let peer = Peer::listening(move |listener| {
+            let scripts: [&[Step]; 3] = [
+                &[Greet, Hear("SET k 1\n"), Say("OK 1 -\n")],
+                &[Greet, Hear("SET k 2\n"), Say("OK 2 -\nERR IDLE nothing came\n")],
+                &[Greet, Hear("SET k 3\n"), Say("OK 3 -\n")],
+            ];
+            for script in scripts {
+                let mut stream = accept(listener);
+                script.iter().for_each(|step| follow(step, &mut stream));
+                drop(stream);
+                closes.send(()).unwrap();
+            }
+        });
+        let client = connect(peer.addr, &options());
+        for (value, version) in [("1", 1), ("2", 2), ("3", 3)] {
             let outcome = client.call(&Set::new("k", value)).unwrap();
             assert_eq!(outcome.done().unwrap().version, version);
+            closed.recv().unwrap();
         }
-    });
+        drop(client);
+        peer.finish();
+    }
 }
 
 #[test]
 fn a_connection_that_does_not_hold_any_more_is_found_out_before_a_write_is_trusted_to_it() {
-    let options = Options {
-        idle_check: Duration::ZERO,
-        connect_timeout: Some(Duration::from_millis(300)),
-        ..options()
-    };
+    let options =
+        Options { idle_check: Duration::ZERO, connect_timeout: Some(Duration::from_secs(1)), ..options() };
     for connect in [Kept::blocking, Kept::tokio] {
         let peer = Peer::listening(|listener| {
             let mut first = accept(listener);
