@@ -150,6 +150,20 @@ impl Error {
         }
     }
 
+    /// How long to wait before the next try, where the server says so: with [`Code::Rate`].
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Server { code: Code::Rate, text } => {
+                let (_, after) = text.split_once("retry_ms=")?;
+                let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+                digits.parse().ok().map(Duration::from_millis)
+            }
+            Self::NotSent { cause } | Self::InDoubt { cause } => cause.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Whether a single connection can be used no more after this.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
@@ -236,6 +250,17 @@ mod tests {
         assert!(!down.may_have_happened() && down.is_retryable());
         assert_eq!(down.code(), Some(Code::Shutdown));
         assert!(matches!(server(Code::NoAuth).not_sent(), Error::Server { code: Code::NoAuth, .. }));
+    }
+
+    #[test]
+    fn how_long_to_wait_is_read_where_it_stands() {
+        let rate = |text: &str| Error::Server { code: Code::Rate, text: text.to_owned() }.retry_after();
+        assert_eq!(rate("too many; retry_ms=250"), Some(Duration::from_millis(250)));
+        assert_eq!(rate("retry_ms=7, then"), Some(Duration::from_millis(7)));
+        assert_eq!(
+            (rate("too many"), rate("retry_ms="), server(Code::Quota).retry_after()),
+            (None, None, None)
+        );
     }
 
     #[test]

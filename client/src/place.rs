@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::error::Error;
@@ -44,7 +45,9 @@ impl Place {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff::new(self.options.backoff_min, self.options.backoff_max)
+        // Whoever asks for no wait at all still leaves the processor to others.
+        let least = Duration::from_millis(1);
+        Backoff::new(self.options.backoff_min.max(least), self.options.backoff_max.max(least))
     }
 
     /// The failure to connect.
