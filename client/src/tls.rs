@@ -84,7 +84,7 @@ impl Tls {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let name = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} names no server: {error}"))
+            io::Error::new(io::ErrorKind::InvalidData, format!("{name:?} names no server: {error}"))
         })?;
         let session = ClientConnection::new(self.config.clone(), name).map_err(invalid)?;
         Ok(Session { session, sealed: Outbox::default(), received: BytesMut::new() })

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod client {
     mod answers;
+    mod authentication;
     mod clients;
     mod faults;
     mod kept;

@@ -1,12 +1,21 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod access;
 mod backup;
 mod cli;
 mod command;
 mod connection;
+mod http;
+mod purge;
+mod rooms;
+mod seldom;
 mod serve;
 mod shared;
+mod stream;
+mod terms;
+mod tls;
 mod watchers;
+mod watching;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ mod hints;
 mod journal;
 mod meddling;
 mod model;
+mod quota;
 mod salvage;
 mod snapshot;
 mod space;

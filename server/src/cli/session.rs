@@ -1,9 +1,14 @@
 //! What every verb begins with: the options they share, a connection, and somewhere to write to.
 
+use std::env;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
 use clap::Args;
 use larder_client::blocking::Connection;
 use larder_client::request::Request;
-use larder_client::{Error, Options};
+use larder_client::{Error, Options, Tls, Token};
 
 use super::Status;
 use super::failure::Failure;
@@ -11,7 +16,7 @@ use super::object::Object;
 use super::output::{Output, Style, say};
 
 /// Options that all verbs share, and that may stand before the verb too.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Server and output")]
 pub(crate) struct Target {
     /// Address of the server
@@ -23,10 +28,23 @@ pub(crate) struct Target {
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:5273"
     )]
-    addr: String,
+    pub(super) addr: String,
     /// Namespace [default: that of the server, `default`]
     #[arg(long, global = true, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
     ns: Option<String>,
+    /// Access token, if the server wants one. Others on this machine can see what stands on a command line: rather use
+    /// --token-file or the environment [env: LARDER_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File with the access token [env: LARDER_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Connect by TLS, to a server whose certificate leads back to one in this file (PEM)
+    #[arg(long, global = true, env = "LARDER_TLS_CA", hide_env_values = true, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Name in the server's certificate, if it is not the host of --addr
+    #[arg(long, global = true, env = "LARDER_TLS_NAME", hide_env_values = true, value_name = "NAME")]
+    tls_name: Option<String>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -43,12 +61,53 @@ pub(super) struct Session {
 impl Target {
     /// Connects.
     pub(super) fn open(&self) -> Result<Session, Failure> {
-        self.open_with(Options::default())
+        self.open_with(self.options()?)
     }
 
     /// Connects, to wait for replies as long as they take.
     pub(super) fn open_patiently(&self) -> Result<Session, Failure> {
-        self.open_with(Options { reply_timeout: None, ..Options::default() })
+        self.open_with(Options { reply_timeout: None, ..self.options()? })
+    }
+
+    /// The access token: that of an option, or else that of the environment, and in either the token itself before a file.
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        let from_environment = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let is_named = self.token.is_some() || self.token_file.is_some();
+        let (token, file) = if is_named {
+            (self.token.clone(), self.token_file.clone())
+        } else {
+            let token = from_environment("LARDER_TOKEN").map(|token| token.to_string_lossy().into_owned());
+            (token, from_environment("LARDER_TOKEN_FILE").map(PathBuf::from))
+        };
+        if let Some(token) = token {
+            return Ok(Some(token.trim().into()));
+        }
+        let Some(path) = file else { return Ok(None) };
+        let unreadable = |source| Failure::Input { name: path.display().to_string(), source };
+        Ok(Some(fs::read_to_string(&path).map_err(unreadable)?.trim().into()))
+    }
+
+    /// TLS, if there is a file of whom to trust.
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let Some(path) = &self.tls_ca else { return Ok(None) };
+        let name = || path.display().to_string();
+        let roots = fs::read(path).map_err(|source| Failure::Input { name: name(), source })?;
+        let tls = Tls::trusting(&roots)
+            .map_err(|error| Failure::Input { name: name(), source: io::Error::other(error) })?;
+        Ok(Some(match &self.tls_name {
+            Some(name) => tls.server_name(name),
+            None => tls,
+        }))
+    }
+
+    /// How to connect.
+    fn options(&self) -> Result<Options, Failure> {
+        Ok(Options {
+            namespace: self.ns.clone(),
+            token: self.token()?,
+            tls: self.tls()?,
+            ..Options::default()
+        })
     }
 
     /// Standard output, for a verb that needs no server.
@@ -57,9 +116,11 @@ impl Target {
     }
 
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
-        let options = Options { namespace: self.ns.clone(), ..options };
-        let connection = Connection::connect_with(self.addr.as_str(), &options)
-            .map_err(|source| Failure::Connect { source })?;
+        let connection =
+            Connection::connect_with(self.addr.as_str(), &options).map_err(|source| match source {
+                Error::Connect { .. } => Failure::Connect { source },
+                source => Failure::of_request(&self.addr, source),
+            })?;
         Ok(Session { connection, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }
