@@ -22,6 +22,18 @@ pub struct Value {
     pub json: String,
 }
 
+/// A value as a type of the application.
+#[cfg(feature = "serde")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typed<T> {
+    /// The value.
+    pub value: T,
+    /// The entry's version.
+    pub version: u64,
+    /// When it expires, in Unix milliseconds.
+    pub expires_ms: Option<u64>,
+}
+
 /// What a read of one place of a value found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AtPath {

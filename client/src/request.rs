@@ -22,7 +22,7 @@ pub use write::{Del, Persist, Set, Take, Touch};
 /// A command with its arguments. It can be implemented for commands that this crate has no type for.
 pub trait Request {
     /// What the server answers, where it does not answer with an error.
-    type Reply;
+    type Reply: Send + 'static;
 
     /// Appends exactly one line, or nothing on an error. `namespace` is the client's, for a request that names none.
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError>;
@@ -30,6 +30,11 @@ pub trait Request {
     /// Of how many lines the reply is.
     fn shape(&self) -> Shape {
         Shape::Line
+    }
+
+    /// Whether a client may send it again, when the connection failed and nobody knows whether it was carried out.
+    fn repeat(&self) -> Repeat {
+        Repeat::Never
     }
 
     /// Reads the reply; an `ERR` never comes here.
@@ -45,6 +50,54 @@ pub enum Shape {
     Lines(usize),
     /// As many `ITEM` lines as there are, closed by `END` (or `ERR`).
     Listing,
+}
+
+/// Whether a request may be sent again, when nobody knows whether it was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It changes nothing.
+    Freely,
+    /// It changes an entry that must have a certain version, and gives it another. Versions are never used twice, so it
+    /// cannot happen a second time.
+    UnderVersion,
+    /// It may happen twice, and whoever sends it does not mind.
+    Anyway,
+    /// It would happen twice.
+    Never,
+}
+
+/// A write that a client sends again when nobody knows whether it was carried out, since its sender does not mind if it
+/// happens twice, or later than something else.
+///
+/// ```
+/// use larder_client::request::{Again, Set};
+///
+/// let heartbeat = Again(Set::new("alive", "true"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Again<R>(pub R);
+
+impl<R: Request> Request for Again<R> {
+    type Reply = R::Reply;
+
+    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        self.0.write(namespace, out)
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
+    fn repeat(&self) -> Repeat {
+        match self.0.repeat() {
+            Repeat::Never => Repeat::Anyway,
+            repeat => repeat,
+        }
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        R::read(replies)
+    }
 }
 
 /// The lines of one reply, parsed one after the other.

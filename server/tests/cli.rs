@@ -6,6 +6,7 @@ mod bulk;
 mod export;
 mod import;
 mod repair;
+mod tls;
 mod verbs;
 mod watch;
 
@@ -97,7 +98,9 @@ fn scripted(steps: &'static [(usize, &str)]) -> String {
 /// The binary, with nothing from the environment of the tests.
 fn verb() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    for name in ["LARDER_ADDR", "LARDER_NS", "LARDER_TOKEN", "LARDER_TOKEN_FILE"] {
+    for name in
+        ["LARDER_ADDR", "LARDER_NS", "LARDER_TLS_CA", "LARDER_TLS_NAME", "LARDER_TOKEN", "LARDER_TOKEN_FILE"]
+    {
         command.env_remove(name);
     }
     command

@@ -5,6 +5,7 @@
 mod abuse;
 mod access;
 mod cli;
+mod client;
 mod clock;
 mod http;
 mod kill;

@@ -4,7 +4,7 @@ use larder_protocol::reply::{Reply, ReplyError};
 use larder_protocol::{RequestError, RequestLine, Verb};
 
 use super::read::number;
-use super::{Options, Replies, Request};
+use super::{Options, Repeat, Replies, Request};
 use crate::reply;
 
 /// `HELLO`: introduces the client, and asks for the server's version and limits. Optional.
@@ -75,6 +75,10 @@ impl Request for Hello<'_> {
         line.option_if_some("name", self.name).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => reply::Hello::parse(fields.text()),
@@ -88,6 +92,10 @@ impl Request for Ping {
 
     fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         RequestLine::new(out, Verb::Ping).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -105,6 +113,10 @@ impl Request for Sync {
         RequestLine::new(out, Verb::Sync).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         number(replies.one()?)
     }
@@ -115,6 +127,10 @@ impl Request for Stats {
 
     fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         RequestLine::new(out, Verb::Stats).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

@@ -6,7 +6,7 @@ use larder_protocol::reply::{No, Reply, ReplyError};
 use larder_protocol::{Condition, Expiry, RequestError, RequestLine, Ttl, ValueType, Verb};
 
 use super::read::{key_alone, value};
-use super::{Options, Replies, Request, in_namespace};
+use super::{Options, Repeat, Replies, Request, in_namespace};
 use crate::instant::rfc3339;
 use crate::reply::{Deletion, Outcome, Refusal, Stamp, Value};
 
@@ -189,6 +189,13 @@ impl Request for Set<'_> {
             .end()
     }
 
+    fn repeat(&self) -> Repeat {
+        match self.condition {
+            Some(Condition::Version(_)) => Repeat::UnderVersion,
+            Some(Condition::Absent | Condition::Present) | None => Repeat::Never,
+        }
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => fields.written().map(|written| Outcome::Done(Stamp::from(written))),
@@ -207,6 +214,10 @@ impl Request for Del<'_> {
         self.line(namespace, out).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        if self.version.is_some() { Repeat::UnderVersion } else { Repeat::Never }
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => fields.number().map(Deletion::Deleted),
@@ -220,6 +231,10 @@ impl Request for Take<'_> {
 
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         self.0.line(namespace, out).flag("get", true).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        self.0.repeat()
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

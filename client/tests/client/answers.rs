@@ -85,22 +85,6 @@ fn listings() {
 }
 
 #[test]
-fn a_walk_goes_over_all_pages() {
-    let script = [
-        Hear("LIST prefix=u limit=2\n"),
-        Say("ITEM u1 1 -\nITEM u2 2 -\nEND 2 next=dTI\n"),
-        Hear("LIST prefix=u limit=2 cursor=dTI\n"),
-        Say("END 0 next=dTM\n"),
-        Hear("LIST prefix=u limit=2 cursor=dTM\n"),
-        Say("ITEM u4 4 -\nEND 1\n"),
-    ];
-    both(&script, |shell| {
-        let items = shell.items(List::prefix("u").limit(2)).unwrap();
-        assert_eq!(items.iter().map(|item| item.version).collect::<Vec<_>>(), [1, 2, 4]);
-    });
-}
-
-#[test]
 fn the_server_about_itself() {
     let hello = "OK {\"server\":\"larder\",\"version\":\"0.1.0\",\"protocol\":1,\"durability\":\"always\",\"limits\":{}}\n";
     both(&[Hear("HELLO name=\"a test\"\n"), Say(hello), Hear("STATS\n"), Say("OK {\"a\":1}\n")], |shell| {

@@ -129,9 +129,16 @@ fn is_no_address(error: &Error) -> bool {
     matches!(error, Error::Connect { source, .. } if source.kind() == io::ErrorKind::InvalidInput)
 }
 
+/// Whether somebody is there, and TLS with them is not possible.
+fn is_distrusted(error: &Error) -> bool {
+    matches!(error, Error::Connect { source, .. } if source.kind() == io::ErrorKind::InvalidData)
+}
+
 fn advice(error: &Error) -> &'static str {
     if is_no_address(error) {
         "write the address as HOST:PORT"
+    } else if is_distrusted(error) {
+        "does it speak TLS, with a certificate that leads back to one in --tls-ca, for the host of --addr or for --tls-name?"
     } else {
         "is the server running? start it with `larder serve`, or name another with --addr"
     }
