@@ -6,6 +6,7 @@ mod cli;
 mod clock;
 mod kill;
 mod lifecycle;
+mod linearizable;
 mod load;
 mod mounted;
 mod power;
