@@ -1,5 +1,6 @@
 //! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`,
-//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server.
+//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server; `doctor` looks at whatever is there,
+//! and `completions` and `man` describe this command itself.
 //!
 //! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
 //! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
@@ -26,6 +27,7 @@ mod restore;
 mod salvage;
 mod session;
 mod set;
+mod shell;
 mod stats;
 mod table;
 mod touch;
@@ -64,6 +66,8 @@ pub(crate) enum Verb {
     Entry(entry::Entry),
     /// Prints changes as they happen
     Watch(watch::Watch),
+    /// Speaks the line protocol at a prompt
+    Shell(shell::Shell),
     /// Stores entries read as JSON lines
     Import(import::Import),
     /// Writes entries as JSON lines that `import` reads
@@ -106,6 +110,7 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Persist(verb) => verb.run(target),
         Verb::Entry(verb) => verb.run(target),
         Verb::Watch(verb) => verb.run(target),
+        Verb::Shell(verb) => verb.run(target),
         Verb::Import(verb) => verb.run(target),
         Verb::Export(verb) => verb.run(target),
         Verb::Backup(verb) => verb.run(target),

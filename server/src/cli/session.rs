@@ -10,6 +10,8 @@ use super::failure::Failure;
 use super::object::Object;
 use super::output::{Output, Style, say};
 
+const ADDR_DEFAULT: &str = "127.0.0.1:5273";
+
 /// Options that all verbs share, and that may stand before the verb too.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server and output")]
@@ -21,7 +23,8 @@ pub(crate) struct Target {
         env = "LARDER_ADDR",
         hide_env_values = true,
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:5273"
+        alias = "server",
+        default_value = ADDR_DEFAULT
     )]
     addr: String,
     /// Namespace [default: that of the server, `default`]
@@ -43,12 +46,12 @@ pub(super) struct Session {
 impl Target {
     /// Connects.
     pub(super) fn open(&self) -> Result<Session, Failure> {
-        self.open_with(Options::default())
+        self.open_with(self.options())
     }
 
     /// Connects, to wait for replies as long as they take.
     pub(super) fn open_patiently(&self) -> Result<Session, Failure> {
-        self.open_with(Options { reply_timeout: None, ..Options::default() })
+        self.open_with(Options { reply_timeout: None, ..self.options() })
     }
 
     /// Standard output, for a verb that needs no server.
@@ -56,8 +59,21 @@ impl Target {
         Output::new(self.json)
     }
 
+    pub(super) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Whether another server is meant than the one that is by default.
+    pub(super) fn names_server(&self) -> bool {
+        self.addr != ADDR_DEFAULT
+    }
+
+    /// How to connect.
+    pub(super) fn options(&self) -> Options {
+        Options { namespace: self.ns.clone(), ..Options::default() }
+    }
+
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
-        let options = Options { namespace: self.ns.clone(), ..options };
         let client = Client::connect_with(self.addr.as_str(), &options)
             .map_err(|source| Failure::Connect { source })?;
         Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
