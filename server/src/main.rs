@@ -72,11 +72,13 @@ fn parse() -> Larder {
 }
 
 /// The verbs that have not all of the global options, each with those that it has.
-const SOLITARY: [(&str, &[&str]); 4] = [
+const SOLITARY: [(&str, &[&str]); 6] = [
     ("serve", &[]),
     ("verify", &["json"]),
     ("salvage", &["json"]),
     ("shell", &["addr", "ns"]),
+    ("completions", &[]),
+    ("man", &[]),
 ];
 
 /// Whether an option is one that the other verbs have, and this one has not.

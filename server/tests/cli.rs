@@ -1,5 +1,6 @@
 //! The command line against a running server: what it prints, where, and how it exits.
 
+mod about;
 mod backup;
 mod bulk;
 mod export;

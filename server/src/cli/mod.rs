@@ -7,6 +7,7 @@
 //! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
 
 mod backup;
+mod completions;
 mod count;
 mod del;
 mod entry;
@@ -17,6 +18,7 @@ mod findings;
 mod get;
 mod import;
 mod ls;
+mod man;
 mod namespaces;
 mod object;
 mod output;
@@ -84,6 +86,10 @@ pub(crate) enum Verb {
     Verify(verify::Verify),
     /// Copies what is intact in a store directory into a new store
     Salvage(salvage::Salvage),
+    /// Prints completions for a shell
+    Completions(completions::Completions),
+    /// Prints or writes manual pages
+    Man(man::Man),
 }
 
 /// How a verb ended that could be carried out.
@@ -119,6 +125,8 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Stats(verb) => verb.run(target),
         Verb::Verify(verb) => verb.run(target),
         Verb::Salvage(verb) => verb.run(target),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,
