@@ -22,7 +22,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Id, Parser,
     max_term_width = 100,
     after_help = "Exit codes: 0 found or done, 1 not found or a condition did not hold, 2 the command line or the \
     input is wrong, 3 the server or the way to it failed. Of `larder verify` and `larder salvage`: 0 all is intact or saved, 1 something \
-    is damaged or lost, 3 the store cannot be read. Of `larder serve`: 0 stopped \
+    is damaged or lost, 3 the store cannot be read. Of `larder doctor`: 0 nothing is wrong, 1 something is. Of `larder serve`: 0 stopped \
     in order, 1 it could not start or not stop in order, 2 the configuration is wrong."
 )]
 struct Larder {
@@ -72,11 +72,12 @@ fn parse() -> Larder {
 }
 
 /// The verbs that have not all of the global options, each with those that it has.
-const SOLITARY: [(&str, &[&str]); 6] = [
+const SOLITARY: [(&str, &[&str]); 7] = [
     ("serve", &[]),
     ("verify", &["json"]),
     ("salvage", &["json"]),
     ("shell", &["addr", "ns"]),
+    ("doctor", &["addr", "json"]),
     ("completions", &[]),
     ("man", &[]),
 ];

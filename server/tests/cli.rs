@@ -3,6 +3,7 @@
 mod about;
 mod backup;
 mod bulk;
+mod doctor;
 mod export;
 mod import;
 mod repair;

@@ -10,6 +10,7 @@ mod backup;
 mod completions;
 mod count;
 mod del;
+mod doctor;
 mod entry;
 mod expiry;
 mod export;
@@ -86,6 +87,8 @@ pub(crate) enum Verb {
     Verify(verify::Verify),
     /// Copies what is intact in a store directory into a new store
     Salvage(salvage::Salvage),
+    /// Tells what is wrong with a setup
+    Doctor(doctor::Doctor),
     /// Prints completions for a shell
     Completions(completions::Completions),
     /// Prints or writes manual pages
@@ -125,6 +128,7 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Stats(verb) => verb.run(target),
         Verb::Verify(verb) => verb.run(target),
         Verb::Salvage(verb) => verb.run(target),
+        Verb::Doctor(verb) => verb.run(target),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     };
