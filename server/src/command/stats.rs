@@ -79,6 +79,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         overdue_entries,
         expired,
         expiry_lag_micros_log2,
+        recovery_time,
         failed,
         short_of_space,
     } = shared.store.stats();
@@ -116,7 +117,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         compaction_bytes_out: compaction.bytes_out,
         compaction_damaged: compaction.damaged.len(),
         compaction_ms: millis(compaction.duration),
-        recovery_ms: millis(shared.store.report().duration),
+        recovery_ms: millis(recovery_time),
         pending_bytes,
         newest_version: sequence,
         acknowledged_version: acknowledged_sequence,
