@@ -23,6 +23,7 @@ use std::thread;
 use crate::support::{Random, Server, serve_in};
 use checker::{End, Operation, check};
 use load::{OBJECTS, Worker};
+use model::Op;
 
 const CLIENTS: usize = 8;
 const OPERATIONS: u64 = 100_000;
@@ -60,7 +61,16 @@ fn every_operation_has_its_instant() {
     }
     unknown += settle(&mut workers, &mut histories, time.load(Ordering::SeqCst));
     let total: usize = histories.iter().map(Vec::len).sum();
-    println!("{total} operations in {rounds} rounds, {unknown} of them not answered");
+    let count =
+        |is: fn(&Op) -> bool| histories.iter().flatten().filter(|operation| is(&operation.op)).count();
+    println!(
+        "{total} operations in {rounds} rounds, {unknown} of them not answered: {} GET, {} SET, {} DEL, {} INCR, {} TXN",
+        count(|op| matches!(op, Op::Get(_))),
+        count(|op| matches!(op, Op::Set { .. })),
+        count(|op| matches!(op, Op::Del { .. })),
+        count(|op| matches!(op, Op::Incr { .. })),
+        count(|op| matches!(op, Op::Txn { .. })),
+    );
     for (object, history) in histories.iter().enumerate() {
         if let Err(number) = check(history) {
             panic!("object {object} is not linearizable:\n{}", around(history, number));

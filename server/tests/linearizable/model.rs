@@ -5,7 +5,7 @@
 //! if anybody ever saw it, it is one of the versions that were seen and that no answered write accounts for.
 
 use std::mem::replace;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// Entries of an object.
 pub(super) const KEYS: usize = 3;
@@ -84,7 +84,7 @@ impl Op {
 
     /// The versions that this is known to have drawn, if it was answered so: the last, and those of the sets at the end of a
     /// transaction. A delete before them may have found nothing, and then has drawn none.
-    pub(super) fn drawn(&self, reply: Reply) -> RangeInclusive<u64> {
+    pub(super) fn drawn(&self, reply: Reply) -> Range<u64> {
         let last = match (self, reply) {
             (Op::Get(_), _) => 0,
             (_, Reply::Written(version) | Reply::Value { version, .. }) => version,
@@ -96,8 +96,10 @@ impl Op {
             }
             _ => 1,
         };
-        // An empty range where it has drawn none.
-        if last == 0 { 1..=0 } else { (last + 1).saturating_sub(sets.max(1))..=last }
+        match last {
+            0 => 0..0,
+            last => (last + 1).saturating_sub(sets.max(1))..last + 1,
+        }
     }
 }
 

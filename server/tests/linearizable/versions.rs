@@ -20,7 +20,7 @@ pub(super) fn find_wrong<'h>(history: impl Iterator<Item = &'h Operation>) -> Re
             return Err(format!("version {twice} was drawn twice, once by {operation:?}"));
         }
         if !versions.is_empty() {
-            writes.push((*versions.start(), operation.called, at));
+            writes.push((versions.start, operation.called, at));
         }
     }
     writes.sort_unstable();

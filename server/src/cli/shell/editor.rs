@@ -90,11 +90,7 @@ impl Completer for Completion {
         let candidates = match wanted.what {
             What::Words(words) => words,
             // Without an answer in time, and without a connection, there is nothing to offer.
-            names => {
-                let asked =
-                    self.runtime.block_on(async { timeout(COMPLETION_TIMEOUT, self.ask(&names)).await });
-                asked.unwrap_or_default()
-            }
+            names => self.ask(&names).unwrap_or_default(),
         };
         Ok((wanted.start, candidates.into_iter().map(ended).collect()))
     }
@@ -106,19 +102,24 @@ fn ended(word: String) -> String {
 }
 
 impl Completion {
-    async fn ask(&self, names: &What) -> Vec<String> {
-        let mut found = Vec::new();
+    /// The names that there are; `None` where they are not known in time.
+    fn ask(&self, names: &What) -> Option<Vec<String>> {
         // Nobody else has it: the shell waits for the line.
-        let Ok(mut link) = self.link.try_borrow_mut() else { return found };
-        for request in names.requests() {
-            match link.peek(&request).await {
-                Ok(reply) => found.extend(names_in(&reply)),
-                Err(_) => break,
-            }
-        }
-        found.dedup();
-        found
+        let mut link = self.link.try_borrow_mut().ok()?;
+        self.runtime.block_on(async { timeout(COMPLETION_TIMEOUT, find(&mut link, names)).await.ok() })
     }
+}
+
+async fn find(link: &mut Link, names: &What) -> Vec<String> {
+    let mut found = Vec::new();
+    for request in names.requests() {
+        match link.peek(&request).await {
+            Ok(reply) => found.extend(names_in(&reply)),
+            Err(_) => break,
+        }
+    }
+    found.dedup();
+    found
 }
 
 impl Hinter for Completion {

@@ -16,6 +16,9 @@ use super::line::{shape, verb};
 /// How long a connection has to show that it is still there.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a server may take until a connection is ready for lines.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -136,6 +139,15 @@ impl Link {
     /// The connection is in place once it is set up, and not before: any of this may be given up half way.
     async fn connect(&mut self) -> Result<(), Error> {
         self.client = None;
+        let set_up = timeout(SET_UP_TIMEOUT, self.set_up()).await;
+        let (client, namespace) = set_up.map_err(|_| Error::Timeout(SET_UP_TIMEOUT))??;
+        (self.client, self.is_lost) = (Some(client), false);
+        self.learn(namespace);
+        Ok(())
+    }
+
+    /// A new connection, and its namespace.
+    async fn set_up(&self) -> Result<(Client, Option<String>), Error> {
         let mut client = Client::connect_with(self.addr.as_str(), &self.options).await?;
         if let Some(identity) = &self.identity {
             send(&mut client, identity).await?;
@@ -146,9 +158,7 @@ impl Link {
             send(&mut client, &String::from_utf8_lossy(&line)).await?;
         }
         let namespace = namespace_in(&send(&mut client, "NS").await?);
-        (self.client, self.is_lost) = (Some(client), false);
-        self.learn(namespace);
-        Ok(())
+        Ok((client, namespace))
     }
 
     /// A server that does not tell, as one that wants a token first, is asked again after the token.
