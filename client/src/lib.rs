@@ -72,6 +72,7 @@ mod options;
 mod outbox;
 pub mod reply;
 pub mod request;
+mod token;
 mod verbs;
 mod walk;
 
@@ -82,3 +83,4 @@ pub use error::Error;
 pub use instant::rfc3339;
 pub use larder_protocol::{Code, Condition, Expiry, RequestError, Ttl, ValueType};
 pub use options::Options;
+pub use token::Token;

@@ -23,6 +23,7 @@ enum Seen {
     TooLong,
     Overrun,
     Http,
+    Tls,
     Incomplete,
 }
 
@@ -87,6 +88,7 @@ fn note(frame: Frame, seen: &mut Vec<Seen>) {
         Frame::TooLong => seen.push(Seen::TooLong),
         Frame::Overrun => seen.push(Seen::Overrun),
         Frame::Http => seen.push(Seen::Http),
+        Frame::Tls => seen.push(Seen::Tls),
         Frame::Incomplete => seen.push(Seen::Incomplete),
     }
 }
@@ -252,5 +254,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let stream = |text: &str| [&head(u8::MAX)[..], text.as_bytes()].concat();
     let http = [&head(8)[..], b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"].concat();
     let long = [&head(0)[..], &[b'x'; 40], b"\nPING\n", &[b'y'; 300]].concat();
-    STREAMS.iter().map(|text| stream(text)).chain([http, long]).collect()
+    let tls = [&head(8)[..], b"\r\n\x16\x03\x01\x00\x05\x01\nPING\n"].concat();
+    STREAMS.iter().map(|text| stream(text)).chain([http, long, tls]).collect()
 }

@@ -2,7 +2,8 @@
 //!
 //! The codec cuts whole runs of complete lines from the buffer with one split, since a pipelining client sends many
 //! at a time; [`lines`](crate::lines()) then walks over such a run. What a line says is of no interest here, with one
-//! exception: a browser must not be able to drive this port, so a first line that is HTTP is told apart.
+//! exception: a browser must not be able to drive this port, so a first line that is HTTP is told apart, and a TLS handshake is,
+//! whose client would wait for an answer that no line gets.
 
 use std::io;
 
@@ -10,7 +11,7 @@ use bytes::{Buf, BytesMut};
 use memchr::{memchr, memrchr};
 use tokio_util::codec::Decoder;
 
-use crate::http_guard::FirstLine;
+use crate::http_guard::{FirstLine, is_tls};
 
 /// Bytes up to which complete lines are handed over together; a longer line comes alone.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -29,6 +30,8 @@ pub enum Frame {
     Overrun,
     /// The client speaks HTTP; to be answered `ERR HTTP` and closed. Nothing follows.
     Http,
+    /// The client speaks TLS; to be answered `ERR HTTP` and closed. Nothing follows.
+    Tls,
     /// The input ended within a line, which is not to be executed; to be answered `ERR INCOMPLETE`.
     Incomplete,
 }
@@ -65,19 +68,28 @@ impl LineCodec {
         self.line_bytes_max = line_bytes_max;
     }
 
-    /// Looks at the first line that is not empty. Returns whether it is to be refused; a line whose end is not here
-    /// yet stays in question.
-    fn refuses_first_line(&mut self, buffer: &mut BytesMut) -> bool {
-        let Some(first_line) = &mut self.first_line else { return false };
+    /// Whether a line has begun that has not ended, given what the last decoding left in the buffer.
+    #[must_use]
+    pub fn is_within_line(&self, buffer: &BytesMut) -> bool {
+        self.discarded > 0 || !buffer.is_empty()
+    }
+
+    /// Looks at the first line that is not empty. Returns how it is to be refused, if it is; a line whose end is not
+    /// here yet stays in question.
+    fn refuses_first_line(&mut self, buffer: &mut BytesMut) -> Option<Frame> {
+        let first_line = self.first_line.as_mut()?;
         if self.discarded == 0 {
             while let Some(length) = empty_line(buffer) {
                 buffer.advance(length);
                 self.searched = self.searched.saturating_sub(length);
             }
+            if is_tls(buffer) {
+                return Some(Frame::Tls);
+            }
         }
         let Some(at) = find_line_feed(buffer, self.searched) else {
             self.searched = buffer.len();
-            return false;
+            return None;
         };
         first_line.note(&buffer[..at]);
         let http = first_line.is_http();
@@ -86,7 +98,7 @@ impl LineCodec {
         let http = http && !self.overruns(self.discarded + at);
         // The search for the run of lines begins with this LF.
         self.searched = at;
-        http
+        http.then_some(Frame::Http)
     }
 
     /// Cuts what is complete and within the limit; `None` if nothing is.
@@ -156,10 +168,10 @@ impl Decoder for LineCodec {
             buffer.clear();
             return Ok(None);
         }
-        if self.refuses_first_line(buffer) {
+        if let Some(refused) = self.refuses_first_line(buffer) {
             self.closed = true;
             buffer.clear();
-            return Ok(Some(Frame::Http));
+            return Ok(Some(refused));
         }
         let frame = self.cut(buffer).or_else(|| self.discard(buffer));
         Ok(frame)

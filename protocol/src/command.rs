@@ -1,6 +1,7 @@
 //! Requests, as the parser yields them: everything checked that can be checked without a clock and without a store.
 
 mod line;
+mod manage;
 mod parse;
 
 use std::borrow::Cow;
@@ -11,7 +12,8 @@ use crate::table::Verb;
 use crate::ttl::Ttl;
 use crate::value_type::ValueType;
 
-pub use parse::parse;
+pub use manage::{Key, Limit, NewKey, Org, Settings};
+pub use parse::{check_backup_name, parse};
 
 /// Most keys of one `MGET` or `EXISTS`.
 pub const KEYS_MAX: usize = 1_000;
@@ -44,6 +46,8 @@ pub enum Command<'a> {
         /// What the client calls itself.
         name: Option<Cow<'a, str>>,
     },
+    /// Authenticates the connection.
+    Auth(Secret<'a>),
     /// Sets the connection's namespace, or shows it.
     Ns(Option<Cow<'a, str>>),
     /// Answers `OK`.
@@ -129,6 +133,10 @@ pub enum Command<'a> {
         /// Its name, which is that of a directory: letters, digits, `.`, `_` and `-`, without a leading dot.
         name: Cow<'a, str>,
     },
+    /// Manages organizations.
+    Org(Org<'a>),
+    /// Manages access keys.
+    Key(Key<'a>),
 }
 
 /// The arguments of `SET`.
@@ -229,6 +237,7 @@ impl Command<'_> {
     pub const fn verb(&self) -> Verb {
         match self {
             Self::Hello { .. } => Verb::Hello,
+            Self::Auth(_) => Verb::Auth,
             Self::Ns(_) => Verb::Ns,
             Self::Ping => Verb::Ping,
             Self::Quit => Verb::Quit,
@@ -249,6 +258,8 @@ impl Command<'_> {
             Self::Sync => Verb::Sync,
             Self::Stats => Verb::Stats,
             Self::Backup { .. } => Verb::Backup,
+            Self::Org(_) => Verb::Org,
+            Self::Key(_) => Verb::Key,
         }
     }
 }

@@ -63,8 +63,9 @@ mod value_type;
 pub use code::{Code, ParseError};
 pub use codec::{CHUNK_BYTES, Frame, LineCodec, OVERRUN_FACTOR};
 pub use command::{
-    BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, LIST_PAGE_DEFAULT, List,
-    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set, Watch, parse,
+    BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, Key, LIST_PAGE_DEFAULT, Limit, List,
+    NAMESPACES_PAGE_DEFAULT, NewKey, Org, PAGE_MAX, Request, Secret, Set, Settings, Watch, check_backup_name,
+    parse,
 };
 pub use cursor::{CursorError, decode_cursor, encode_cursor};
 pub use limits::{DEPTH_MAX, Limits};

@@ -101,7 +101,7 @@ const fn rows() -> [Row; 29] {
     use Class::{Admin, Data, Open};
     [
         Row::new(Verb::Hello, Open, "HELLO", "HELLO [token=<token>] [name=<name>]", "introduces the client, and tells the server's version and limits"),
-        Row::new(Verb::Auth, Open, "AUTH", "AUTH <token>", "authenticates the connection").unavailable(),
+        Row::new(Verb::Auth, Open, "AUTH", "AUTH <token>", "authenticates the connection with an access key"),
         Row::new(Verb::Ns, Data, "NS", "NS [<namespace>]", "sets or shows the namespace of this connection"),
         Row::new(Verb::Ping, Open, "PING", "PING", "answers OK"),
         Row::new(Verb::Quit, Open, "QUIT", "QUIT", "answers OK and closes the connection"),
@@ -127,8 +127,8 @@ const fn rows() -> [Row; 29] {
         Row::new(Verb::Stats, Data, "STATS", "STATS", "tells counters, sizes and lag"),
         Row::new(Verb::Compact, Admin, "COMPACT", "COMPACT", "reclaims disk space now").unavailable(),
         Row::new(Verb::Backup, Admin, "BACKUP", "BACKUP <name>", "writes a backup under the configured directory"),
-        Row::new(Verb::Org, Admin, "ORG", "ORG list | ORG create|delete|set <name> [plan=<plan>]", "manages organizations").writing().unavailable(),
-        Row::new(Verb::Key, Admin, "KEY", "KEY list|create|revoke ...", "manages access keys").writing().unavailable(),
+        Row::new(Verb::Org, Admin, "ORG", "ORG list | ORG delete <name> | ORG create|set <name> [plan=free|starter|team|scale] [entries=<n>|-] [value_bytes=<n>|-] [rate=<n>|-]", "manages organizations").writing(),
+        Row::new(Verb::Key, Admin, "KEY", "KEY list [org=<name>] | KEY create [org=<name>] [scope=read_only|full_access|admin] [ns=<patterns>] [ttl=<ttl>|at=<instant>] [name=<text>] | KEY revoke <id>", "manages access keys").writing(),
     ]
 }
 
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(Verb::from_name(row.name.to_lowercase().as_bytes()), Some(row.verb));
             assert_eq!(row.verb.as_str(), row.name);
             assert!(row.usage.starts_with(row.name));
-            assert_eq!(row.takes_namespace, row.usage.contains(" [ns="), "{}", row.name);
+            assert_eq!(row.takes_namespace, row.usage.contains(" [ns=<namespace>]"), "{}", row.name);
         }
         for unknown in ["", "GE", "GETS", "\0GET", "NAMESPACESNAMESPACES"] {
             assert_eq!(Verb::from_name(unknown.as_bytes()), None);

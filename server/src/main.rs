@@ -1,12 +1,21 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod access;
 mod backup;
 mod cli;
 mod command;
 mod connection;
+mod http;
+mod purge;
+mod rooms;
+mod seldom;
 mod serve;
 mod shared;
+mod stream;
+mod terms;
+mod tls;
 mod watchers;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -76,8 +85,8 @@ const SOLITARY: [(&str, &[&str]); 7] = [
     ("serve", &[]),
     ("verify", &["json"]),
     ("salvage", &["json"]),
-    ("shell", &["addr", "ns"]),
-    ("doctor", &["addr", "json"]),
+    ("shell", &["addr", "ns", "token", "token_file"]),
+    ("doctor", &["addr", "token", "token_file", "json"]),
     ("completions", &[]),
     ("man", &[]),
 ];

@@ -105,6 +105,12 @@ pub fn item_namespace(out: &mut Vec<u8>, namespace: &str, live: u64) {
     out.push(b'\n');
 }
 
+/// `ITEM <json>`
+pub fn item_json(out: &mut Vec<u8>, json: &[u8]) {
+    out.extend_from_slice(b"ITEM ");
+    json_end(out, json);
+}
+
 /// `END <count> [next=<cursor>]`; `last_name` is the last name of the page while more follows, else `None`.
 pub fn end(out: &mut Vec<u8>, count: u64, last_name: Option<&str>) {
     out.extend_from_slice(b"END ");

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use larder_client::{Code, Error};
 
+use crate::access::AccessError;
+
 /// Why a verb was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -34,6 +36,9 @@ pub(super) enum Failure {
     /// There is nothing to run on.
     #[error("cannot begin: {0}")]
     Runtime(io::Error),
+    /// The organizations and keys of a store cannot be read or changed.
+    #[error("{0}")]
+    Access(AccessError),
     /// Standard output takes no more.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -80,6 +85,7 @@ impl Failure {
             Self::Store(error) if is_wrong_directory(error) => 2,
             Self::Store(_)
             | Self::Runtime(_)
+            | Self::Access(_)
             | Self::Connect { .. }
             | Self::Server { .. }
             | Self::Output(_)

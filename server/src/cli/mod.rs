@@ -18,10 +18,13 @@ mod failure;
 mod findings;
 mod get;
 mod import;
+mod key;
 mod ls;
 mod man;
+mod manager;
 mod namespaces;
 mod object;
+mod org;
 mod output;
 mod ping;
 mod pretty;
@@ -83,6 +86,12 @@ pub(crate) enum Verb {
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
     Stats(stats::Stats),
+    /// Manages organizations: who shares the server without seeing of each other
+    #[command(subcommand)]
+    Org(org::Org),
+    /// Manages access keys
+    #[command(subcommand)]
+    Key(key::Key),
     /// Tells whether a store directory is intact
     Verify(verify::Verify),
     /// Copies what is intact in a store directory into a new store
@@ -126,6 +135,8 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Restore(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
+        Verb::Org(verb) => verb.run(target),
+        Verb::Key(verb) => verb.run(target),
         Verb::Verify(verb) => verb.run(target),
         Verb::Salvage(verb) => verb.run(target),
         Verb::Doctor(verb) => verb.run(target),

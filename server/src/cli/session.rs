@@ -1,9 +1,13 @@
 //! What every verb begins with: the options they share, a connection, and somewhere to write to.
 
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
 use clap::Args;
 use larder_client::blocking::Client;
 use larder_client::request::Request;
-use larder_client::{Error, Options};
+use larder_client::{Error, Options, Token};
 
 use super::Status;
 use super::failure::Failure;
@@ -13,7 +17,7 @@ use super::output::{Output, Style, say};
 const ADDR_DEFAULT: &str = "127.0.0.1:5273";
 
 /// Options that all verbs share, and that may stand before the verb too.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Server and output")]
 pub(crate) struct Target {
     /// Address of the server
@@ -26,10 +30,17 @@ pub(crate) struct Target {
         alias = "server",
         default_value = ADDR_DEFAULT
     )]
-    addr: String,
+    pub(super) addr: String,
     /// Namespace [default: that of the server, `default`]
     #[arg(long, global = true, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
     ns: Option<String>,
+    /// Access token, if the server wants one. Others on this machine can see what stands on a command line: rather use
+    /// --token-file or the environment [env: LARDER_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File with the access token [env: LARDER_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -46,12 +57,30 @@ pub(super) struct Session {
 impl Target {
     /// Connects.
     pub(super) fn open(&self) -> Result<Session, Failure> {
-        self.open_with(self.options())
+        self.open_with(self.options()?)
     }
 
     /// Connects, to wait for replies as long as they take.
     pub(super) fn open_patiently(&self) -> Result<Session, Failure> {
-        self.open_with(Options { reply_timeout: None, ..self.options() })
+        self.open_with(Options { reply_timeout: None, ..self.options()? })
+    }
+
+    /// The access token: that of an option, or else that of the environment, and in either the token itself before a file.
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        let from_environment = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let is_named = self.token.is_some() || self.token_file.is_some();
+        let (token, file) = if is_named {
+            (self.token.clone(), self.token_file.clone())
+        } else {
+            let token = from_environment("LARDER_TOKEN").map(|token| token.to_string_lossy().into_owned());
+            (token, from_environment("LARDER_TOKEN_FILE").map(PathBuf::from))
+        };
+        if let Some(token) = token {
+            return Ok(Some(token.trim().into()));
+        }
+        let Some(path) = file else { return Ok(None) };
+        let unreadable = |source| Failure::Input { name: path.display().to_string(), source };
+        Ok(Some(fs::read_to_string(&path).map_err(unreadable)?.trim().into()))
     }
 
     /// Standard output, for a verb that needs no server.
@@ -69,13 +98,13 @@ impl Target {
     }
 
     /// How to connect.
-    pub(super) fn options(&self) -> Options {
-        Options { namespace: self.ns.clone(), ..Options::default() }
+    pub(super) fn options(&self) -> Result<Options, Failure> {
+        Ok(Options { namespace: self.ns.clone(), token: self.token()?, ..Options::default() })
     }
 
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
         let client = Client::connect_with(self.addr.as_str(), &options)
-            .map_err(|source| Failure::Connect { source })?;
+            .map_err(|source| Failure::of_connection(&self.addr, source))?;
         Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }

@@ -4,22 +4,30 @@
 //! it is sent must be bounded.
 
 use std::io;
+use std::sync::Arc;
 
-use larder_engine::{Address, Error, Pending, Tenant};
+use larder_engine::{Address, Error, Pending};
 use larder_protocol::Command;
 use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
-use crate::command::{Answer, Rendering, Scope, Sources, read, refusal, refuse, write};
+use crate::access::{Grant, Session};
+use crate::command::{
+    Answer, Reader, Rendering, Scope, Sources, check, denial, read, refusal, refuse, write,
+};
+use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
 /// Stored bytes that the answers of one round may point at.
 const ROUND_BYTES_MAX: usize = 1024 * 1024;
+/// What a reply line has besides what is stored.
+const LINE_BYTES: usize = 48;
 
 /// What the steps of a turn are carried out with.
 pub(super) struct Round<'r> {
     pub(super) shared: &'r Shared,
+    pub(super) session: &'r mut Session,
     pub(super) namespaces: &'r Namespaces,
     pub(super) socket: &'r mut Socket,
 }
@@ -29,33 +37,54 @@ impl Round<'_> {
     pub(super) async fn steps(&mut self, steps: &[Step<'_>]) -> io::Result<()> {
         let mut rest = steps;
         while !rest.is_empty() {
+            self.session.refresh();
             let taken = self.round(rest).await?;
             rest = &rest[taken..];
+            if !rest.is_empty() {
+                self.socket.vacate().await?;
+            }
         }
         Ok(())
     }
 
-    /// Answers as many steps as one round may take. Returns how many.
+    /// Answers as many steps as one round may take. Returns how many: none if what the client may has changed meanwhile.
     async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
         let (shared, namespaces) = (self.shared, self.namespaces);
-        let mut taken = 0;
+        let grant = &*Arc::clone(self.session.grant());
+        let session = &*self.session;
+        if steps.iter().any(Step::lists) {
+            self.socket.room_for_listing().await?;
+        }
+        let (mut taken, mut bytes) = (0, 0);
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
             shared.store.write(|writer| {
-                writer.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
+                // Under the lock: what is answered after a change goes by it.
+                if session.is_stale() {
+                    return Vec::new();
+                }
+                writer.set_quota(grant.tenant(), grant.quota());
+                writer.preload(keys(steps, namespaces, grant));
+                let answers;
+                (answers, bytes) =
+                    carry_out(steps, |step| answer(writer, write, step, shared, namespaces, grant));
                 taken = answers.len();
                 answers
             })
         } else {
             shared.store.read(|view| {
-                view.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
+                if session.is_stale() {
+                    return Vec::new();
+                }
+                view.preload(keys(steps, namespaces, grant));
+                let answers;
+                (answers, bytes) =
+                    carry_out(steps, |step| answer(view, read, step, shared, namespaces, grant));
                 taken = answers.len();
                 answers
             })
         };
-        if let Err(error) = self.finish(pending).await? {
+        if let Err(error) = self.finish(pending, bytes).await? {
             // A store that is closed or has failed runs no command at all.
             taken = if taken == 0 { steps.len() } else { taken };
             self.after_failure(&steps[..taken], &error).await?;
@@ -63,9 +92,14 @@ impl Round<'_> {
         Ok(taken)
     }
 
-    /// Renders the answers, waits until they may be told, and writes out what does not fit into one buffer. The inner
+    /// Renders the answers, which take about so many bytes, and waits until they may be told; where they are long, in
+    /// the other order, since their place must not be waited in. Writes out what does not fit into one buffer. The inner
     /// error is the store's: then nothing of the answers has been told.
-    async fn finish(&mut self, pending: Pending<Vec<Answer<'_>>>) -> io::Result<Result<(), Error>> {
+    async fn finish(
+        &mut self,
+        pending: Pending<Vec<Answer<'_>>>,
+        bytes: usize,
+    ) -> io::Result<Result<(), Error>> {
         let shared = self.shared;
         let start = self.socket.output.len();
         let output = &mut self.socket.output;
@@ -74,7 +108,7 @@ impl Round<'_> {
                 values.preload(answers.iter().filter_map(Answer::found));
             }
             let mut rendering = Rendering::new(answers);
-            let all = rendering.fill(Sources { shared, values }, output);
+            let all = bytes <= SMALL_BYTES && rendering.fill(Sources { shared, values }, output);
             (rendering, (!all).then(|| values.clone()))
         });
         if !pending.is_ready() {
@@ -89,12 +123,10 @@ impl Round<'_> {
             }
         };
         if let Some(values) = values {
+            self.socket.room_for_replies().await?;
             let sources = Sources { shared, values: &values };
-            loop {
+            while !rendering.fill(sources, &mut self.socket.output) {
                 self.socket.flush().await?;
-                if rendering.fill(sources, &mut self.socket.output) {
-                    break;
-                }
             }
         }
         shared.counters.add(rendering.tally());
@@ -106,13 +138,20 @@ impl Round<'_> {
     #[cold]
     async fn after_failure(&mut self, steps: &[Step<'_>], error: &Error) -> io::Result<()> {
         let (shared, namespaces) = (self.shared, self.namespaces);
+        let grant = &*Arc::clone(self.session.grant());
         shared.log_failure(error);
         let refusal = refusal(error);
         for step in steps {
             let mut outcome = Err(error.clone());
             if !step.writes() {
-                let pending = shared.store.read(|view| vec![answer(view, read, step, shared, namespaces)]);
-                outcome = self.finish(pending).await?;
+                let (alone, mut bytes) = (std::slice::from_ref(step), 0);
+                let pending = shared.store.read(|view| {
+                    let answers;
+                    (answers, bytes) =
+                        carry_out(alone, |step| answer(view, read, step, shared, namespaces, grant));
+                    answers
+                });
+                outcome = self.finish(pending, bytes).await?;
             }
             if outcome.is_err() {
                 let mut tally = Tally { commands: 1, errors: 0 };
@@ -125,50 +164,56 @@ impl Round<'_> {
 }
 
 /// The entries that steps are about, for the store to look up side by side; none if there is but one step.
-fn keys<'t>(steps: &'t [Step<'t>], namespaces: &'t Namespaces) -> impl Iterator<Item = Address<'t>> {
+fn keys<'t>(
+    steps: &'t [Step<'t>],
+    namespaces: &'t Namespaces,
+    grant: &'t Grant,
+) -> impl Iterator<Item = Address<'t>> {
     let steps = if steps.len() > 1 { steps } else { &[] };
     steps.iter().filter_map(|step| {
         let request = step.request.as_ref().ok()?;
         let namespace = step.namespace(request, namespaces);
-        Address::new(Tenant::DEFAULT, namespace, request.command.key()?).ok()
+        Address::new(grant.tenant(), namespace, request.command.key()?).ok()
     })
 }
 
-/// Collects the answers of steps, until they hold too much.
+/// Collects the answers of steps, until they hold too much. Returns about how many bytes they take until they are sent, too.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
     mut answer: impl FnMut(&'t Step<'t>) -> Answer<'t>,
-) -> Vec<Answer<'t>> {
+) -> (Vec<Answer<'t>>, usize) {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
         let answer = answer(step);
-        bytes += answer.bytes();
+        bytes += LINE_BYTES + answer.bytes();
         answers.push(answer);
         if bytes >= ROUND_BYTES_MAX {
             break;
         }
     }
-    answers
+    (answers, bytes)
 }
 
 /// The answer to one step, by way of `carry_out`, which is the dispatcher of either lock.
 #[inline]
-fn answer<'t, A>(
+fn answer<'t, A: Reader>(
     access: &mut A,
     carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
     step: &'t Step<'t>,
     shared: &Shared,
     namespaces: &'t Namespaces,
+    grant: &'t Grant,
 ) -> Answer<'t> {
     match &step.request {
         Ok(request) => {
-            let scope = Scope {
-                tenant: Tenant::DEFAULT,
-                namespace: step.namespace(request, namespaces),
-                max_ttl_ms: shared.limits.max_ttl_ms,
-            };
-            carry_out(access, scope, &request.command)
+            let (command, namespace) = (&request.command, step.namespace(request, namespaces));
+            let scope =
+                Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: shared.limits.max_ttl_ms };
+            match check(scope, command, access.now_ms()) {
+                Ok(()) => carry_out(access, scope, command),
+                Err(denied) => denial(denied).into(),
+            }
         }
         Err(error) => error.clone().into(),
     }

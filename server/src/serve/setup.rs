@@ -8,6 +8,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use super::arguments::Settings;
 use super::config::{Config, ConfigError, read_file};
+use crate::tls::Tls;
 
 /// See the module.
 #[derive(Debug)]
@@ -15,7 +16,10 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     pub(crate) backups: Option<PathBuf>,
     pub(crate) listen: String,
+    /// Where HTTP is served, if it is.
+    pub(crate) http: Option<String>,
     pub(crate) allow_remote: bool,
+    pub(crate) has_tls: bool,
     pub(crate) segment_bytes: u64,
     pub(crate) reserve_bytes: u64,
     pub(crate) connections_max: u32,
@@ -46,6 +50,9 @@ impl Setup {
             faults.push(error.to_string());
             Config::from_settings(Settings { data, ..Settings::default() })
         });
+        if let Some(Err(error)) = config.as_ref().ok().and_then(|config| config.tls.clone()).map(Tls::load) {
+            faults.push(error.to_string());
+        }
         (config.ok().map(Setup::from), faults)
     }
 }
@@ -56,6 +63,8 @@ impl From<Config> for Setup {
             data: config.data,
             backups: config.backups,
             listen: config.listen,
+            http: config.http,
+            has_tls: config.tls.is_some(),
             allow_remote: config.allow_remote,
             segment_bytes: config.segment_bytes,
             reserve_bytes: config.reserve_bytes,

@@ -28,7 +28,7 @@ use directory::{Directory, State};
 use filesystem::{Backups, FileSystem, Kind};
 use finding::{Finding, Level};
 use process::{Descriptors, Memory};
-use server::Expected;
+use server::{Expected, Reach};
 
 /// Tells what is wrong with a setup, and what to do about it.
 #[derive(Debug, Args)]
@@ -114,7 +114,6 @@ fn check_settings(faults: &[String]) -> Vec<Finding> {
 }
 
 fn examine(setup: &Setup, target: &Target, report: &mut Report) -> Result<(), Failure> {
-    report.one(server::check_listen(&setup.listen, setup.allow_remote))?;
     let failed = |source: io::Error| Failure::Input { name: setup.data.display().to_string(), source };
     let directory = Directory::look(&setup.data).map_err(failed)?;
     report.all(directory::check(&directory))?;
@@ -156,8 +155,13 @@ fn examine_store(setup: &Setup, target: &Target, report: &mut Report) -> Result<
     let is_named = target.names_server();
     let addr = if is_named { target.addr() } else { &setup.listen };
     let owner = inspection.owner.as_deref();
-    let heard = server::ask(addr, target.options());
+    let heard = server::ask(addr, target.options()?);
     report.all(server::check(Expected { addr, is_named, owner }, &heard))?;
+    let Setup { allow_remote, has_tls, .. } = *setup;
+    let reach = Reach { allow_remote, has_tls, has_keys: heard.as_ref().ok().map(|heard| heard.has_keys) };
+    for listen in [Some(&setup.listen), setup.http.as_ref()].into_iter().flatten() {
+        report.one(server::check_listen(listen, reach))?;
+    }
     // What the server says of itself counts, if it is the one that has this store.
     let stats = heard.ok().and_then(|heard| heard.stats).filter(|_| owner.is_some()).unwrap_or_default();
 

@@ -22,7 +22,7 @@ pub(super) struct Descriptors {
     pub(super) segments: usize,
 }
 
-/// That of a running process, as far as it can be read, or else of this one.
+/// That of a running process, as far as it can be read, or else the one up to which a server started here could raise its own.
 pub(super) fn descriptor_limit(process: Option<&str>) -> (Option<u64>, String) {
     let of = |process: &str| {
         let number: u32 = process.parse().ok()?;
@@ -30,7 +30,7 @@ pub(super) fn descriptor_limit(process: Option<&str>) -> (Option<u64>, String) {
     };
     match process.and_then(|process| Some((of(process)?, process))) {
         Some((limit, process)) => (limit, format!("process {process}")),
-        None => (getrlimit(Resource::Nofile).current, "this shell".to_owned()),
+        None => (getrlimit(Resource::Nofile).maximum, "a server started here".to_owned()),
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn descriptors() {
         let level = |limit| {
-            let whose = "this shell".to_owned();
+            let whose = "a server started here".to_owned();
             check_descriptors(&Descriptors { limit, whose, connections_max: 100, segments: 10 }).level
         };
         assert_eq!((level(Some(173)), level(Some(174)), level(None)), (Level::Wrong, Level::Ok, Level::Ok));
@@ -147,9 +147,12 @@ mod tests {
         assert_eq!(limit_in(limits), Some(Some(1024)));
         assert_eq!(limit_in(&limits.replace("1024  ", "unlimited")), Some(None));
         assert_eq!(limit_in("nonsense"), None);
-        let own = descriptor_limit(Some(&std::process::id().to_string()));
-        assert_eq!(own.0, descriptor_limit(Some("nobody")).0);
-        assert_eq!(descriptor_limit(Some("nobody")).1, "this shell");
+        let own = std::process::id().to_string();
+        assert_eq!(
+            descriptor_limit(Some(&own)),
+            (getrlimit(Resource::Nofile).current, format!("process {own}"))
+        );
+        assert_eq!(descriptor_limit(Some("nobody")).1, "a server started here");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use larder_client::blocking::Client;
-use larder_client::{Error, Options, request};
+use larder_client::{Code, Error, Options, request};
 use serde::Deserialize;
 
 use super::finding::Finding;
@@ -18,6 +18,8 @@ pub(super) struct Heard {
     pub(super) version: String,
     /// Where it tells them to whoever asks.
     pub(super) stats: Option<Stats>,
+    /// Whether there are access keys.
+    pub(super) has_keys: bool,
 }
 
 /// What is looked at of `STATS`.
@@ -37,8 +39,11 @@ pub(super) fn ask(addr: &str, options: Options) -> Result<Heard, Error> {
     let options = Options { connect_timeout: Some(TIMEOUT), reply_timeout: Some(TIMEOUT), ..options };
     let mut client = Client::connect_with(addr, &options)?;
     let hello = client.call(&request::Hello::new())?;
-    let stats = client.call(&request::Stats).ok().and_then(|stats| serde_json::from_str(&stats).ok());
-    Ok(Heard { version: hello.version, stats })
+    let stats = client.call(&request::Stats);
+    let has_keys =
+        options.token.is_some() || matches!(&stats, Err(error) if error.code() == Some(Code::NoAuth));
+    let stats = stats.ok().and_then(|stats| serde_json::from_str(&stats).ok());
+    Ok(Heard { version: hello.version, stats, has_keys })
 }
 
 /// What else is known when a server is asked.
@@ -66,7 +71,11 @@ pub(super) fn check(expected: Expected<'_>, heard: &Result<Heard, Error>) -> Vec
         findings.push(Finding::wrong(CHECK, what, "after an update, start the server again"));
     }
     let Some(stats) = &heard.stats else {
-        findings.push(Finding::note(CHECK, "it does not tell its statistics", "it may want a token first"));
+        findings.push(Finding::note(
+            CHECK,
+            "it does not tell its statistics",
+            "name a token with --token-file, that of an admin for all of them",
+        ));
         return findings;
     };
     if stats.failed {
@@ -107,30 +116,53 @@ fn unheard(addr: &str, is_named: bool, owner: Option<&str>, error: &Error) -> Fi
     }
 }
 
-/// Who can connect to where the server listens.
-pub(super) fn check_listen(listen: &str, allow_remote: bool) -> Finding {
+/// Who can connect to where the server listens, and what keeps them from doing harm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    pub(super) allow_remote: bool,
+    pub(super) has_tls: bool,
+    /// Whether there are access keys; `None` where no server tells.
+    pub(super) has_keys: Option<bool>,
+}
+
+pub(super) fn check_listen(listen: &str, reach: Reach) -> Finding {
     let resolved = listen.to_socket_addrs().map(|mut addresses| addresses.next());
     match resolved {
-        Ok(Some(address)) => check_address(address, allow_remote),
+        Ok(Some(address)) => check_address(address, reach),
         _ => Finding::wrong("listen", format!("{listen} is no address"), "write it as 127.0.0.1:5273"),
     }
 }
 
-fn check_address(address: SocketAddr, allow_remote: bool) -> Finding {
+fn check_address(address: SocketAddr, reach: Reach) -> Finding {
     const CHECK: &str = "listen";
+    const KEYS: &str = "listen on 127.0.0.1, or make a key with `larder key create --scope admin`";
+    let Reach { allow_remote, has_tls, has_keys } = reach;
     if address.ip().to_canonical().is_loopback() {
         return Finding::ok(CHECK, format!("{address}, for this machine alone"));
     }
-    if allow_remote {
-        let what = format!("whoever can connect to {address} may read and write everything");
-        return Finding::wrong(
+    let others = format!("other machines can connect to {address}");
+    match has_keys {
+        Some(false) if allow_remote => Finding::wrong(
             CHECK,
-            what,
-            "listen on 127.0.0.1, or see that nobody else can reach it (firewall, tunnel)",
-        );
+            format!("{others}, and read and write everything, as there are no access keys"),
+            KEYS,
+        ),
+        Some(false) => Finding::wrong(CHECK, format!("{others}, and there are no access keys"), KEYS),
+        None if allow_remote => Finding::wrong(
+            CHECK,
+            format!("{others}, and unless there are access keys, read and write everything"),
+            KEYS,
+        ),
+        None => {
+            Finding::note(CHECK, format!("{others}: the server only starts if there are access keys"), KEYS)
+        }
+        Some(true) if !has_tls => Finding::note(
+            CHECK,
+            format!("{others}, and tokens and data go unencrypted"),
+            "unless the network is trusted, or something in front of it does TLS, use --tls-cert and --tls-key",
+        ),
+        Some(true) => Finding::ok(CHECK, format!("{others}, with access keys, by TLS")),
     }
-    let what = format!("other machines can connect to {address}, so that the server will not start");
-    Finding::wrong(CHECK, what, "listen on 127.0.0.1, or add --allow-remote if the network is trusted")
 }
 
 #[cfg(test)]
@@ -145,7 +177,7 @@ mod tests {
 
     fn heard(stats: &str) -> Result<Heard, Error> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Heard { version, stats: serde_json::from_str(stats).unwrap() })
+        Ok(Heard { version, stats: serde_json::from_str(stats).unwrap(), has_keys: false })
     }
 
     #[test]
@@ -156,7 +188,7 @@ mod tests {
             assert_eq!(levels(heard(&format!("{{{bad}}}")), false, None), [Level::Ok, Level::Wrong], "{bad}");
         }
         assert_eq!(levels(heard("{\"durability\":\"buffered\"}"), false, None), [Level::Ok, Level::Note]);
-        let other = Heard { version: "0.0.1".into(), stats: Some(Stats::default()) };
+        let other = Heard { version: "0.0.1".into(), stats: Some(Stats::default()), has_keys: false };
         assert_eq!(levels(Ok(other), false, None), [Level::Wrong]);
     }
 
@@ -169,9 +201,20 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let level = |listen, allow_remote| check_listen(listen, allow_remote).level;
-        assert_eq!((level("127.0.0.1:0", false), level("[::1]:5273", true)), (Level::Ok, Level::Ok));
-        assert_eq!((level("0.0.0.0:5273", false), level("[::]:5273", true)), (Level::Wrong, Level::Wrong));
-        assert_eq!(level("nonsense", false), Level::Wrong);
+        let level = |listen, allow_remote, has_keys, has_tls| {
+            check_listen(listen, Reach { allow_remote, has_tls, has_keys }).level
+        };
+        for local in ["127.0.0.1:0", "[::1]:5273"] {
+            assert_eq!(level(local, false, None, false), Level::Ok);
+        }
+        for remote in ["0.0.0.0:5273", "[::]:5273"] {
+            assert_eq!(level(remote, false, None, false), Level::Note);
+            assert_eq!(level(remote, true, None, false), Level::Wrong);
+            assert_eq!(level(remote, false, Some(false), true), Level::Wrong);
+            assert_eq!(level(remote, true, Some(false), true), Level::Wrong);
+            assert_eq!(level(remote, false, Some(true), false), Level::Note);
+            assert_eq!(level(remote, false, Some(true), true), Level::Ok);
+        }
+        assert_eq!(level("nonsense", false, None, false), Level::Wrong);
     }
 }

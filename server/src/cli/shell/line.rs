@@ -77,8 +77,8 @@ fn second_word(request: &str) -> &str {
 pub(super) fn is_secret(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let request = lower.trim_start_matches(".pretty").trim_start_matches([' ', '\t']);
-    // Whatever begins like it too: it may be mistyped.
-    request.starts_with("auth") || lower.contains("token=")
+    // Whatever begins like it too, and what looks like a token by itself: it may be mistyped.
+    request.starts_with("auth") || lower.contains("token=") || lower.contains("lk_")
 }
 
 #[cfg(test)]
@@ -120,6 +120,7 @@ mod tests {
             "HELLO name=x TOKEN=abc",
             "AUTHabc",
             "AUTH=abc",
+            "AHTU lk_1_2",
         ] {
             assert!(is_secret(secret), "{secret}");
         }

@@ -29,6 +29,9 @@ pub(super) struct Link {
     is_lost: bool,
     /// The `AUTH` or `HELLO` that identified the connection.
     identity: Option<String>,
+    /// The namespace that a new connection is to have, if not that of the server.
+    wanted: Option<String>,
+    /// The one that this connection has, as far as the server has told it.
     namespace: Option<String>,
 }
 
@@ -65,11 +68,18 @@ impl Request for Raw<'_> {
 impl Link {
     /// Connects.
     pub(super) async fn open(addr: &str, options: Options) -> Result<Self, Error> {
-        let namespace = options.namespace.clone();
+        let wanted = options.namespace.clone();
         // A reply takes as long as it takes; whoever is tired of waiting says so.
         let options = Options { reply_timeout: None, ..options };
-        let mut link =
-            Self { addr: addr.to_owned(), options, client: None, is_lost: false, identity: None, namespace };
+        let mut link = Self {
+            addr: addr.to_owned(),
+            options,
+            client: None,
+            is_lost: false,
+            identity: None,
+            wanted,
+            namespace: None,
+        };
         link.connect().await?;
         Ok(link)
     }
@@ -112,11 +122,14 @@ impl Link {
         let reply = send(self.client()?, line).await?;
         let is_done = reply.starts_with("OK");
         match verb(line) {
-            Some(Verb::Ns) if is_done => self.learn(namespace_in(&reply)),
+            Some(Verb::Ns) if is_done => {
+                self.namespace = namespace_in(&reply);
+                self.wanted.clone_from(&self.namespace);
+            }
             Some(Verb::Auth | Verb::Hello) if is_done => {
                 self.identity = Some(line.to_owned());
-                let namespace = namespace_in(&send(self.client()?, "NS").await?);
-                self.learn(namespace);
+                let wanted = self.wanted.clone();
+                self.namespace = place(self.client()?, wanted.as_deref()).await?;
             }
             _ => {}
         }
@@ -141,8 +154,7 @@ impl Link {
         self.client = None;
         let set_up = timeout(SET_UP_TIMEOUT, self.set_up()).await;
         let (client, namespace) = set_up.map_err(|_| Error::Timeout(SET_UP_TIMEOUT))??;
-        (self.client, self.is_lost) = (Some(client), false);
-        self.learn(namespace);
+        (self.client, self.namespace, self.is_lost) = (Some(client), namespace, false);
         Ok(())
     }
 
@@ -152,19 +164,20 @@ impl Link {
         if let Some(identity) = &self.identity {
             send(&mut client, identity).await?;
         }
-        if let Some(namespace) = &self.namespace {
-            let mut line = b"NS ".to_vec();
-            larder_protocol::write_token(&mut line, namespace);
-            send(&mut client, &String::from_utf8_lossy(&line)).await?;
-        }
-        let namespace = namespace_in(&send(&mut client, "NS").await?);
+        let namespace = place(&mut client, self.wanted.as_deref()).await?;
         Ok((client, namespace))
     }
+}
 
-    /// A server that does not tell, as one that wants a token first, is asked again after the token.
-    fn learn(&mut self, namespace: Option<String>) {
-        self.namespace = namespace.or(self.namespace.take());
+/// Gives the connection its namespace, or asks which one it has. `None` where the server does not tell, as one that wants a
+/// token first.
+async fn place(client: &mut Client, wanted: Option<&str>) -> Result<Option<String>, Error> {
+    let mut line = b"NS".to_vec();
+    if let Some(namespace) = wanted {
+        line.push(b' ');
+        larder_protocol::write_token(&mut line, namespace);
     }
+    Ok(namespace_in(&send(client, &String::from_utf8_lossy(&line)).await?))
 }
 
 async fn send(client: &mut Client, line: &str) -> Result<String, Error> {

@@ -69,7 +69,7 @@ enum Answer {
 impl Shell {
     pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-        let opened = runtime.block_on(Link::open(target.addr(), target.options()));
+        let opened = runtime.block_on(Link::open(target.addr(), target.options()?));
         let link = opened.map_err(|source| Failure::of_connection(target.addr(), source))?;
         let painter = Painter::of_stdout();
         let session =
