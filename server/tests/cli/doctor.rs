@@ -81,6 +81,26 @@ fn a_sound_setup_and_one_without_a_server() {
 }
 
 #[test]
+fn keys_decide_who_may_listen_where() {
+    let larder = Larder::start();
+    let (data, addr) = (larder.path("data"), larder.server.address.to_string());
+    let config = larder.path("larder.toml");
+    fs::write(&config, "listen = '0.0.0.0:5273'\n").unwrap();
+    let run = || doctor(&["--data", &data, "--config", &config, "--addr", &addr]);
+    assert!(wrong(&run(), "listen").contains("no access keys"));
+    let created = larder.done(&["key", "create", "--scope", "admin", "--json"]);
+    let token = created.split("\"token\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let ended = run();
+    let listen = "other machines can connect to 0.0.0.0:5273, and tokens and data go unencrypted";
+    assert!(findings(&ended).contains(&("note", "listen", listen)), "{ended:?}");
+    assert!(findings(&ended).contains(&("note", "server", "it does not tell its statistics")), "{ended:?}");
+    let ended = doctor(&["--data", &data, "--config", &config, "--addr", &addr, "--token", token]);
+    assert!(!findings(&ended).iter().any(|(_, check, _)| *check == "server"), "{ended:?}");
+    fs::write(&config, "tls-cert = '/nowhere/cert.pem'\ntls-key = '/nowhere/key.pem'\n").unwrap();
+    assert!(wrong(&run(), "settings").contains("/nowhere/"));
+}
+
+#[test]
 fn faults_are_found() {
     let larder = Larder::start();
     larder.done(&["set", "a", "1"]);

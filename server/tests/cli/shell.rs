@@ -56,6 +56,33 @@ fn what_is_refused_is_shown_and_counted() {
     end(verb().args(["shell", "--addr", &addr]), "PING\n").refuses(3, "larder serve");
 }
 
+#[test]
+fn a_server_with_keys_wants_a_token() {
+    let larder = Larder::start();
+    let created = larder.done(&["key", "create", "--scope", "admin", "--json"]);
+    let token = created.split("\"token\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let ended = larder.run_with(&["shell", "--ns", "n"], &format!("GET a\nAUTH {token}\nNS\n"));
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    assert!(lines[0].starts_with("ERR NOAUTH ") && lines[1..] == ["OK", "OK n"], "{ended:?}");
+    let ended = larder.run_with(&["shell", "--token", token], "SET a 1\n");
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "OK 2 -\n"), "{ended:?}");
+    larder.run_with(&["shell", "--token", "lk_0_1"], "GET a\n").refuses(3, "NOAUTH");
+
+    // Typed at the prompt, it is kept for the next connection, and nowhere else.
+    let mut shell = Terminal::open(&larder, &[("NO_COLOR", "1")]);
+    shell.until("larder> ");
+    shell.press(&format!("AUTH {token}\r"));
+    shell.until("default> ");
+    shell.press("WATCH\r");
+    shell.until("OK 2\r\n");
+    shell.press("\u{3}");
+    shell.until("default> ");
+    shell.press("GET a\r");
+    shell.until("VAL 2 - 1\r\n");
+    let history = fs::read_to_string(larder.path("state/larder/history")).unwrap();
+    assert_eq!(history, "WATCH\nGET a\n");
+}
+
 /// A shell with lines going to and fro, one by one.
 struct Piped {
     child: Child,
