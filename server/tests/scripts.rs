@@ -88,11 +88,18 @@ pub(crate) fn with_names(text: &str, names: &BTreeMap<String, String>) -> String
 pub(crate) fn takes(pattern: &str, reply: &str, names: &mut BTreeMap<String, String>) -> bool {
     let named = pattern.split_once("<=").and_then(|(before, rest)| Some((before, rest.split_once('>')?)));
     let Some((before, (name, after))) = named else { return matches(pattern, reply) };
-    let Some(rest) = reply.strip_prefix(before) else { return false };
-    let is_over = |character: char| !character.is_ascii_alphanumeric() && !"_-".contains(character);
-    let end = rest.find(is_over).unwrap_or(rest.len());
-    names.insert(name.to_owned(), rest[..end].to_owned());
-    takes(after, &rest[end..], names)
+    let starts = reply.char_indices().map(|(at, _)| at).filter(|at| matches(before, &reply[..*at]));
+    for rest in starts.map(|at| &reply[at..]) {
+        let is_over = |character: char| !character.is_ascii_alphanumeric() && !"_-".contains(character);
+        let end = rest.find(is_over).unwrap_or(rest.len());
+        let mut known = names.clone();
+        known.insert(name.to_owned(), rest[..end].to_owned());
+        if end > 0 && takes(&with_names(after, &known), &rest[end..], &mut known) {
+            *names = known;
+            return true;
+        }
+    }
+    false
 }
 
 /// Checks that the request before has no reply lines beyond those expected.
@@ -166,4 +173,7 @@ fn patterns() {
     ));
     assert_eq!(with_names("AUTH <=t> <=id> <=other>", &names), "AUTH lk_0-a 0a <=other>");
     assert!(!takes("NO <=x>", "OK 1", &mut names));
+    assert!(takes("OK <ms> {\"<word>\":<=first>,<=first>,<=second>}", "OK 12 {\"a\":b-1,b-1,c}", &mut names));
+    assert_eq!((names["first"].as_str(), names["second"].as_str()), ("b-1", "c"));
+    assert!(!takes("<=third> <=third>", "a b", &mut names) && !names.contains_key("third"));
 }
