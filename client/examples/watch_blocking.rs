@@ -18,7 +18,7 @@ fn main() -> Result<(), Error> {
         match mirror(&client, !once.is_empty()) {
             // The log does not go back to where we were. A new listing has all there is.
             Err(Error::Compacted { floor, .. }) => {
-                println!("too late by now, from {floor} on; beginning anew")
+                println!("the log goes back to version {floor} only; beginning anew");
             }
             ended => return ended,
         }

@@ -147,7 +147,7 @@ pub(crate) async fn drive(
         connection = None;
         failed.into_iter().for_each(|landed| _ = answer(landed));
         if !lane.is_empty() {
-            sleep(backoff.next()).await;
+            sleep(backoff.next().min(lane.patience(Instant::now()))).await;
             lane.prune();
         }
     }

@@ -168,6 +168,13 @@ impl<T: Ticket> Lane<T> {
         landed
     }
 
+    /// How long it is until the first of those that wait has waited for long enough.
+    pub(crate) fn patience(&self, now: Instant) -> Duration {
+        let waited = |flight: &Flight<T>| flight.held_up.map(|since| now.saturating_duration_since(since));
+        let longest = self.flights.iter().filter_map(waited).max().unwrap_or_default();
+        self.retry_for.saturating_sub(longest)
+    }
+
     /// As [`lost`](Self::lost), with nothing to be sent any more.
     pub(crate) fn give_up(&mut self, exchange: Option<&Exchange>, error: &Error) -> Vec<Landed<T>> {
         self.recall(exchange, error).into_iter().map(|flight| flight.fail(error.clone())).collect()

@@ -162,7 +162,7 @@ impl Seat<'_> {
             }
             if !run.lane.is_empty() {
                 let left = run.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-                let wait = run.backoff.next();
+                let wait = run.backoff.next().min(run.lane.patience(Instant::now()));
                 sleep(left.map_or(wait, |left| wait.min(left)));
             }
         }
