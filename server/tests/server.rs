@@ -14,6 +14,8 @@ mod limits;
 mod linearizable;
 mod load;
 mod mounted;
+mod notify;
+mod notify;
 mod power;
 mod scripts;
 mod shortage;
