@@ -94,7 +94,7 @@ pub use report::{CompactionReport, OpenProgress, OpenReport, SYNC_BUCKETS, Segme
 pub use restore::{RestoreReport, restore, restore_on};
 pub use shortage::Shortage;
 pub use snapshot::{Snapshot, SnapshotLimits, SnapshotPage};
-pub use state::{Found, NamespacePage, NamespaceScan, Page, Scan, Values};
+pub use state::{Found, NamespacePage, NamespaceScan, Page, Passed, Scan, Values};
 pub use store::Store;
 pub use view::View;
 pub use writer::{Deleted, Transaction, Writer};

@@ -201,6 +201,19 @@ pub struct Page {
     pub more: bool,
 }
 
+/// How far a listing was passed over, see [`View::pass`](crate::View::pass).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// How many live entries were passed.
+    pub live: usize,
+    /// How many entries were looked at, those past their deadline included.
+    pub looked: usize,
+    /// The last key that was looked at, after which to go on.
+    pub last: Option<Key>,
+    /// Whether there is anything left to look at.
+    pub more: bool,
+}
+
 /// Which namespaces to list: those with a live entry, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct NamespaceScan<'a> {
@@ -319,6 +332,42 @@ impl Glance {
         let found = |(key, slot): (&Key, Slot)| (key.clone(), self.found(state, slot));
         let items = live.by_ref().take(limit).map(found).collect();
         Page { items, more: live.next().is_some() }
+    }
+
+    pub(crate) fn pass(
+        &mut self,
+        state: &State,
+        tenant: Tenant,
+        scan: &Scan<'_>,
+        looks_max: usize,
+    ) -> Passed {
+        self.depends_on(state.index.changed(tenant, scan.namespace));
+        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Passed::default() };
+        let range = state.index.range(namespace, &scan.range());
+        if scan.reverse {
+            self.passed(range.rev(), scan.limit, looks_max)
+        } else {
+            self.passed(range, scan.limit, looks_max)
+        }
+    }
+
+    fn passed<'s>(
+        &self,
+        mut range: impl Iterator<Item = (&'s Key, Slot)>,
+        live_max: usize,
+        looks_max: usize,
+    ) -> Passed {
+        let mut passed = Passed::default();
+        let mut last = None;
+        for (key, slot) in range.by_ref() {
+            passed.looked += 1;
+            passed.live += usize::from(!is_expired(slot.deadline, self.now_ms));
+            last = Some(key);
+            if passed.live >= live_max || passed.looked >= looks_max {
+                break;
+            }
+        }
+        Passed { last: last.cloned(), more: range.next().is_some(), ..passed }
     }
 
     pub(crate) fn namespaces(

@@ -2,6 +2,7 @@
 
 mod changes;
 mod client;
+mod dialects;
 mod described;
 mod ending;
 mod framing;

@@ -85,25 +85,14 @@ fn try_read<'t>(
     Ok(match command {
         Command::Get { key, path } => Answer::Value(reader.get(scope.address(key)?), path.as_ref()),
         Command::Mget { keys } => mget(reader, scope, keys)?,
-        Command::Entry { key } => {
-            let organization = &*scope.grant.organization().name;
-            Answer::Entry {
-                found: reader.get(scope.address(key)?),
-                organization,
-                namespace: scope.namespace,
-                key,
-            }
-        }
+        Command::Entry { key } => entry(reader, scope, key)?,
         Command::Exists { keys } => exists(reader, scope, keys)?,
         Command::Ttl { key } => ttl(reader, scope.address(key)?),
         Command::List(list) => entries(reader, scope, list),
         Command::Count { prefix } => Answer::Number(reader.count(scope.tenant, scope.namespace, prefix)),
         Command::Namespaces { prefix, limit, after } => {
             let scan = NamespaceScan { prefix, after: after.as_deref(), limit: *limit };
-            Answer::Namespaces(match scope.grant.namespaces() {
-                None => reader.namespaces(scope.tenant, &scan),
-                Some(allowed) => namespaces_among(reader, scope.tenant, allowed, &scan),
-            })
+            Answer::Namespaces(namespaces(reader, scope, &scan))
         }
         Command::Hello { .. } => Answer::Hello,
         Command::Ns(_) => Answer::Namespace(scope.namespace),
@@ -122,6 +111,17 @@ fn try_read<'t>(
         | Command::Org(_)
         | Command::Key(_) => misrouted().into(),
     })
+}
+
+/// An entry with all its fields.
+pub(super) fn entry<'t>(
+    reader: &mut impl Reader,
+    scope: Scope<'t>,
+    key: &'t str,
+) -> Result<Answer<'t>, Answer<'t>> {
+    let found = reader.get(scope.address(key)?);
+    let organization = &*scope.grant.organization().name;
+    Ok(Answer::Entry { found, organization, namespace: scope.namespace, key })
 }
 
 fn mget<'t>(
@@ -160,6 +160,18 @@ fn entries<'t>(reader: &mut impl Reader, scope: Scope<'t>, list: &List<'_>) -> A
         limit: list.limit,
     };
     Answer::Entries { page: reader.scan(scope.tenant, &scan), values: list.values }
+}
+
+/// A page of the namespaces that the client's key is for.
+pub(crate) fn namespaces(
+    reader: &mut impl Reader,
+    scope: Scope<'_>,
+    scan: &NamespaceScan<'_>,
+) -> NamespacePage {
+    match scope.grant.namespaces() {
+        None => reader.namespaces(scope.tenant, scan),
+        Some(allowed) => namespaces_among(reader, scope.tenant, allowed, scan),
+    }
 }
 
 /// A page of those namespaces that a key is for. Nothing beside them is looked at, and they come in order.

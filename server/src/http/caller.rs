@@ -20,7 +20,7 @@ use super::App;
 use super::connection::Connection;
 use super::problem::Problem;
 use crate::access::{Grant, Session};
-use crate::command::{Answer, Failure, Scope, execute, lists, need_of};
+use crate::command::{Answer, Failure, Manner, Scope, Survey, execute, is_long, lists, need_of, survey};
 use crate::metrics::Interface;
 use crate::rooms::SMALL_BYTES;
 use crate::shared::Shared;
@@ -44,6 +44,17 @@ impl Caller {
         command: &Command<'_>,
         render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
+        self.execute_in(Manner::default(), namespace, command, render).await
+    }
+
+    /// As [`execute`](Caller::execute), in a manner of the interface's own.
+    pub(crate) async fn execute_in(
+        &mut self,
+        manner: Manner,
+        namespace: &str,
+        command: &Command<'_>,
+        render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
         let started = Instant::now();
         let Shared { limits, terms, .. } = &*self.app.shared;
         let mut rooms = Vec::new();
@@ -54,7 +65,7 @@ impl Caller {
             self.session.refresh();
             let grant = &*Arc::clone(self.session.grant());
             let scope = Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: limits.max_ttl_ms };
-            let Some(outcome) = execute(&self.app.shared, &self.session, scope, command).await else {
+            let Some(outcome) = execute(&self.app.shared, &self.session, scope, manner, command).await else {
                 continue;
             };
             self.carried_out(command.verb(), started);
@@ -64,6 +75,40 @@ impl Caller {
             }
             return Ok(self.connection.hold(render(answer, &values)?, rooms));
         }
+    }
+
+    /// Carries out a [`Survey`], of one namespace if it is about one, and renders what it has found. Places are taken as by
+    /// [`execute`](Caller::execute).
+    pub(crate) async fn survey<S: Survey>(
+        &mut self,
+        namespace: Option<&str>,
+        fresh: S,
+        render: impl FnOnce(S) -> Response,
+    ) -> Result<Response, Problem> {
+        let Shared { limits, terms, .. } = &*self.app.shared;
+        let mut rooms = Vec::new();
+        if is_long(fresh.items_max()) {
+            rooms.push(terms.listings.take().await.map_err(no_room)?);
+        }
+        loop {
+            self.session.refresh();
+            let grant = &*Arc::clone(self.session.grant());
+            let (tenant, within) = (grant.tenant(), namespace.unwrap_or_default());
+            let scope = Scope { grant, tenant, namespace: within, max_ttl_ms: limits.max_ttl_ms };
+            let outcome = survey(&self.app.shared, &self.session, scope, namespace, &fresh).await;
+            let Some(outcome) = outcome else { continue };
+            let found = outcome?;
+            if found.bytes() > SMALL_BYTES {
+                rooms.push(terms.replies.take().await.map_err(no_room)?);
+            }
+            return Ok(self.connection.hold(render(found), rooms));
+        }
+    }
+
+    /// Passes if the caller may do anything with data at all. For what is to be refused before anything else is looked at.
+    pub(crate) fn enter(&mut self) -> Result<(), Problem> {
+        self.session.refresh();
+        self.grant().check_on(self.session.now_ms()).map_err(Problem::denied)
     }
 
     /// Passes if the caller may do what this command does, in a namespace if it is about one. For what is not done under the

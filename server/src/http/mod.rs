@@ -9,13 +9,16 @@
 //! A value is never parsed into a tree: [`compact`](larder_protocol::json::compact) checks its text, the store keeps it, and its
 //! bytes are copied into the answer.
 
+mod answer;
 mod body;
 mod caller;
 mod condition;
 mod connection;
+mod envelope;
 mod front;
 mod guard;
 mod health;
+mod hooklistener;
 mod native;
 mod openapi;
 mod outlet;
@@ -24,6 +27,7 @@ mod path;
 mod pieces;
 mod problem;
 mod query;
+mod rocketstack;
 mod strict;
 
 use std::io;
@@ -154,6 +158,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(page::show))
         .routes(routes!(page::part))
         .merge(native::router())
+        .merge(hooklistener::router())
+        .merge(rocketstack::router())
 }
 
 /// The routes, and what is before them.
@@ -170,8 +176,18 @@ fn router(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
 
 /// What pages of other origins are told that they may do, if there are any that may.
 fn cors(guard: &Guard) -> Option<CorsLayer> {
-    const EXPOSED: [&str; 6] =
-        ["etag", "larder-expires-at", "larder-type", "retry-after", "www-authenticate", "x-request-id"];
+    const EXPOSED: [&str; 10] = [
+        "etag",
+        "larder-expires-at",
+        "larder-type",
+        "ratelimit-limit",
+        "ratelimit-policy",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "retry-after",
+        "www-authenticate",
+        "x-request-id",
+    ];
     if guard.origins.is_empty() {
         return None;
     }
