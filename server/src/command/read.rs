@@ -14,6 +14,7 @@ pub(crate) trait Reader {
     fn now_ms(&self) -> u64;
     fn get(&mut self, at: Address<'_>) -> Option<Found>;
     fn stamp(&mut self, at: Address<'_>) -> Option<Stamp>;
+    fn has_expired(&mut self, at: Address<'_>) -> bool;
     fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64;
     fn entries(&mut self, tenant: Tenant) -> u64;
     fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page;
@@ -31,6 +32,9 @@ macro_rules! reader {
             }
             fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
                 $type::stamp(self, at)
+            }
+            fn has_expired(&mut self, at: Address<'_>) -> bool {
+                $type::has_expired(self, at)
             }
             fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
                 $type::count(self, tenant, namespace, prefix)
@@ -86,13 +90,11 @@ fn try_read<'t>(
         Command::Get { key, path } => Answer::Value(reader.get(scope.address(key)?), path.as_ref()),
         Command::Mget { keys } => mget(reader, scope, keys)?,
         Command::Entry { key } => {
+            let at = scope.address(key)?;
+            let found = reader.get(at);
+            let expired = found.is_none() && reader.has_expired(at);
             let organization = &*scope.grant.organization().name;
-            Answer::Entry {
-                found: reader.get(scope.address(key)?),
-                organization,
-                namespace: scope.namespace,
-                key,
-            }
+            Answer::Entry { found, expired, organization, namespace: scope.namespace, key }
         }
         Command::Exists { keys } => exists(reader, scope, keys)?,
         Command::Ttl { key } => ttl(reader, scope.address(key)?),

@@ -15,12 +15,14 @@ mod condition;
 mod connection;
 mod front;
 mod guard;
+mod kestra;
 mod native;
 mod outlet;
 mod path;
 mod pieces;
 mod problem;
 mod query;
+mod render;
 mod strict;
 
 use std::io;
@@ -44,7 +46,7 @@ use tower_http::cors::CorsLayer;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::Spoken;
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, Held};
 pub(crate) use guard::Guard;
 use problem::Problem;
 
@@ -130,7 +132,7 @@ async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8])
 
 /// All routes, and what is before them.
 fn router(app: &Arc<App>) -> Router {
-    let routes = Router::new().merge(native::router());
+    let routes = Router::new().merge(native::router()).merge(kestra::router());
     let routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
     let compressible = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
     let routes = routes.layer(CompressionLayer::new().compress_when(compressible));

@@ -1,7 +1,7 @@
 //! Answers of the project's own interface: values as bodies of their own, everything else as a JSON object around them.
 
-use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use axum::body::Bytes;
+use axum::http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use larder_client::rfc3339;
@@ -10,18 +10,12 @@ use larder_protocol::json::{Pointer, encode_string};
 
 use crate::command::{Answer, entry_id, misrouted, refusal, type_of};
 use crate::http::problem::Problem;
+pub(super) use crate::http::render::json;
 
 /// When the entry expires, as RFC 3339; absent if it does not.
 pub(super) const EXPIRES_AT: HeaderName = HeaderName::from_static("larder-expires-at");
 /// The type of the value.
 pub(super) const TYPE: HeaderName = HeaderName::from_static("larder-type");
-
-/// A JSON document.
-pub(super) fn json(body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
 
 /// A value, or a place of it, with what else is known of its entry in the headers.
 pub(super) fn value(entry: Entry, path: Option<&Pointer<'_>>) -> Result<Response, Problem> {
