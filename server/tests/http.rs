@@ -4,6 +4,7 @@ mod changes;
 mod client;
 mod ending;
 mod framing;
+mod kestra;
 mod scripts;
 
 use std::path::Path;
