@@ -2,7 +2,7 @@
 //!
 //! A handler reads a request, builds the [`Command`](larder_protocol::Command) that it means, has it
 //! [carried out](crate::command::execute) where its [`Caller`] acts, and renders the answer; so an interface of its own is one
-//! file with a `router()` and nothing of the store. Each is merged in [`router`]. What a request may be is checked on the way:
+//! file with a `router()`, in which each handler is [described](openapi), and nothing of the store. Each is merged in [`routes`]. What a request may be is checked on the way:
 //! its bytes ([`strict`]), its head ([`guard`]), its caller ([`caller`]), its path, query and body. What is wrong with it is a
 //! [`Problem`](problem::Problem).
 //!
@@ -17,6 +17,7 @@ mod front;
 mod guard;
 mod kestra;
 mod native;
+mod openapi;
 mod outlet;
 mod path;
 mod pieces;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{HeaderName, Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
@@ -42,6 +44,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -66,6 +70,8 @@ pub(crate) struct App {
     pub(crate) shutdown: CancellationToken,
     guard: Guard,
     request_ids: front::RequestIds,
+    /// The interface, described.
+    description: Bytes,
 }
 
 /// The interface, ready for connections.
@@ -77,8 +83,15 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(shared: Arc<Shared>, guard: Guard, shutdown: CancellationToken) -> Http {
-        let app = Arc::new(App { shared, shutdown, guard, request_ids: front::RequestIds::new() });
-        Http { router: router(&app), app }
+        let (routes, description) = routes().split_for_parts();
+        let app = Arc::new(App {
+            shared,
+            shutdown,
+            guard,
+            request_ids: front::RequestIds::new(),
+            description: openapi::text(description),
+        });
+        Http { router: router(routes, &app), app }
     }
 
     /// Serves a connection until it is over, or the server stops.
@@ -130,9 +143,13 @@ async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8])
     timeout(TURN_AWAY_TIME, told).await.unwrap_or(Ok(()))
 }
 
-/// All routes, and what is before them.
-fn router(app: &Arc<App>) -> Router {
-    let routes = Router::new().merge(native::router()).merge(kestra::router());
+/// All routes, each with its description.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    openapi::base().routes(routes!(openapi::serve)).merge(native::router()).merge(kestra::router())
+}
+
+/// The routes, and what is before them.
+fn router(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
     let routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
     let compressible = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
     let routes = routes.layer(CompressionLayer::new().compress_when(compressible));

@@ -59,7 +59,8 @@ fn tasks_of_a_flow_have_their_like() {
     let larder = Larder::start();
     assert_eq!(larder.done(&["set", "test_b", "1", "--overwrite=false"]), "1\t-\n");
     let refused = larder.run(&["set", "test_b", "2", "--overwrite=false"]);
-    refused.refuses(1, "Cannot set value for key 'test_b'. Key already exists and overwrite is set to false.");
+    refused
+        .refuses(1, "Cannot set value for key 'test_b'. Key already exists and overwrite is set to false.");
     let refused = larder.run(&["set", "test_b", "2", "--overwrite=false", "--json"]);
     let answer = "{\"key\":\"test_b\",\"result\":\"exists\",\"version\":1}\n";
     assert_eq!((refused.code, refused.stdout.as_str()), (1, answer));
@@ -82,7 +83,10 @@ fn tasks_of_a_flow_have_their_like() {
     larder.done(&["set", "test_a", "1"]);
     larder.done(&["set", "other", "1"]);
     let keys = larder.done(&["ls", "test_", "--all"]);
-    assert_eq!(keys.lines().filter_map(|line| line.split('\t').next()).collect::<Vec<_>>(), ["test_a", "test_b"]);
+    assert_eq!(
+        keys.lines().filter_map(|line| line.split('\t').next()).collect::<Vec<_>>(),
+        ["test_a", "test_b"]
+    );
     assert_eq!(larder.done(&["ls", "nothing_", "--all"]), "");
     larder.done(&["del", "test_a", "--error-on-missing=false"]);
     larder.run(&["get", "test_a"]).refuses(1, "there is no entry");

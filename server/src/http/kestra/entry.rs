@@ -11,8 +11,10 @@ use axum::response::Response;
 use larder_client::rfc3339;
 use larder_protocol::json::encode_string;
 use larder_protocol::{Code, Command, Expiry, ParseError, Set, Ttl, TtlError};
+use serde_json::Value as Json;
 
 use super::member::Member;
+use super::shapes::{Failure, TypedValue};
 use super::value;
 use crate::command::{Answer, misrouted, refusal, type_of};
 use crate::http::problem::Problem;
@@ -21,7 +23,21 @@ use crate::http::{App, body, render};
 
 const JSON: &str = "application/json";
 
-/// `GET …/kv/{key}`
+/// Reads a value with its type.
+#[utoipa::path(
+    get,
+    path = "/namespaces/{namespace}/kv/{*key}",
+    operation_id = "kestra_get",
+    tag = "kestra",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("key" = String, Path, description = "the key: letters, digits, dots, underscores and hyphens, the first a letter or a digit"),
+    ),
+    responses(
+        (status = 200, description = "the value", body = TypedValue),
+        (status = "default", description = "what is wrong", body = Failure),
+    ),
+)]
 pub(super) async fn get(mut member: Member, query: Query) -> Result<Response, Problem> {
     query.end()?;
     let command = Command::Entry { key: Cow::from(member.key()?.to_owned()) };
@@ -50,7 +66,24 @@ pub(super) async fn get(mut member: Member, query: Query) -> Result<Response, Pr
         .await
 }
 
-/// `PUT …/kv/{key}`
+/// Writes a value; the body is a JSON document, or text.
+#[utoipa::path(
+    put,
+    path = "/namespaces/{namespace}/kv/{*key}",
+    operation_id = "kestra_put",
+    tag = "kestra",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("key" = String, Path, description = "the key: letters, digits, dots, underscores and hyphens, the first a letter or a digit"),
+        ("ttl" = Option<String>, Header, description = "time to live, as an ISO 8601 duration: PT5M, P30D"),
+        ("description" = Option<String>, Header, description = "a description"),
+    ),
+    request_body(content((Json = "application/json"), (String = "text/plain")), description = "the value"),
+    responses(
+        (status = 200, description = "it is written"),
+        (status = "default", description = "what is wrong", body = Failure),
+    ),
+)]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     mut member: Member,
@@ -82,7 +115,21 @@ pub(super) async fn put(
         .await
 }
 
-/// `DELETE …/kv/{key}`
+/// Deletes an entry.
+#[utoipa::path(
+    delete,
+    path = "/namespaces/{namespace}/kv/{*key}",
+    operation_id = "kestra_delete",
+    tag = "kestra",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("key" = String, Path, description = "the key: letters, digits, dots, underscores and hyphens, the first a letter or a digit"),
+    ),
+    responses(
+        (status = 200, description = "whether there was one", body = bool),
+        (status = "default", description = "what is wrong", body = Failure),
+    ),
+)]
 pub(super) async fn delete(mut member: Member, query: Query) -> Result<Response, Problem> {
     query.end()?;
     let command = Command::Del { key: Cow::from(member.key()?.to_owned()), version: None, get: false };

@@ -19,6 +19,7 @@ use tokio::task::yield_now;
 
 use super::entry::was_there;
 use super::member::{Member, check_key};
+use super::shapes::{self, Failure, Item};
 use crate::command::{Answer, OUTPUT_BYTES, VALUES_PAGE_BYTES, misrouted, refusal};
 use crate::http::outlet::{Outlet, outlet};
 use crate::http::problem::Problem;
@@ -28,7 +29,20 @@ use crate::http::{App, Held, body, render};
 /// Entries that are looked up at a time.
 const PAGE: usize = 1_000;
 
-/// `GET …/kv`
+/// Lists the namespace, by key.
+#[utoipa::path(
+    get,
+    path = "/namespaces/{namespace}/kv",
+    operation_id = "kestra_list",
+    tag = "kestra",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+    ),
+    responses(
+        (status = 200, description = "all entries", body = [Item]),
+        (status = "default", description = "what is wrong", body = Failure),
+    ),
+)]
 pub(super) async fn entries(mut member: Member, query: Query) -> Result<Response, Problem> {
     query.end()?;
     // What is wrong shows with the first page, while there is still a status to be told.
@@ -38,7 +52,7 @@ pub(super) async fn entries(mut member: Member, query: Query) -> Result<Response
     Ok(render::json(Body::new(pieces)))
 }
 
-/// What `DELETE …/kv` names.
+/// What is to be deleted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys<'b> {
@@ -46,7 +60,21 @@ struct Keys<'b> {
     keys: Vec<Cow<'b, str>>,
 }
 
-/// `DELETE …/kv`
+/// Deletes several entries, one after the other.
+#[utoipa::path(
+    delete,
+    path = "/namespaces/{namespace}/kv",
+    operation_id = "kestra_delete_keys",
+    tag = "kestra",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+    ),
+    request_body(content = shapes::Keys, content_type = "application/json", description = "which"),
+    responses(
+        (status = 200, description = "those that there were", body = shapes::Keys),
+        (status = "default", description = "what is wrong", body = Failure),
+    ),
+)]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     mut member: Member,

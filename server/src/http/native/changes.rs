@@ -18,9 +18,11 @@ use larder_protocol::json::encode_string;
 use larder_protocol::{Code, ParseError, Verb, Watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::shapes::Flag;
 use crate::access::{Grant, Session};
 use crate::command::{SHUTDOWN, denial, refusal};
 use crate::http::connection::Connection;
+use crate::http::openapi::{Compacted, Problems};
 use crate::http::outlet::{Outlet, outlet};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
@@ -34,7 +36,24 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells proxies that they must not keep events back.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// `GET /v1/changes`
+/// Follows the changes in all namespaces.
+#[utoipa::path(
+    get,
+    path = "/v1/changes",
+    operation_id = "changes_all",
+    tag = "changes",
+    params(
+        ("prefix" = Option<String>, Query, description = "only names that begin with this"),
+        ("from" = Option<u64>, Query, description = "all changes after this version"),
+        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "the last event that came, to go on after"),
+    ),
+    responses(
+        (status = 200, description = "events, as they become durable", content_type = "text/event-stream", body = String),
+        Compacted,
+        Problems,
+    ),
+)]
 pub(super) async fn of_all(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -44,7 +63,25 @@ pub(super) async fn of_all(
     begin(app, caller, None, query, &headers)
 }
 
-/// `GET /v1/namespaces/{namespace}/changes`
+/// Follows the changes in a namespace.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{namespace}/changes",
+    operation_id = "changes",
+    tag = "changes",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("prefix" = Option<String>, Query, description = "only names that begin with this"),
+        ("from" = Option<u64>, Query, description = "all changes after this version"),
+        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "the last event that came, to go on after"),
+    ),
+    responses(
+        (status = 200, description = "events, as they become durable", content_type = "text/event-stream", body = String),
+        Compacted,
+        Problems,
+    ),
+)]
 pub(super) async fn of_namespace(
     State(app): State<Arc<App>>,
     caller: Caller,

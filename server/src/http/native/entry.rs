@@ -12,13 +12,38 @@ use larder_protocol::json::{Compact, Pointer, compact};
 use larder_protocol::{Code, Command, Condition, Expiry, Set, ValueType};
 
 use super::render;
+use super::shapes::{As, Flag, TypeName, Written};
 use crate::command::{Answer, misrouted, refusal};
+use crate::http::openapi::{Missing, Problems, Unfit, Unmet};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{App, Caller, body, condition};
 
-/// `GET …/entries/{key}`
+/// Reads the value of an entry, a place of it, or all of the entry.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{namespace}/entries/{*key}",
+    operation_id = "entry_get",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("key" = String, Path, description = "the key; it may hold slashes"),
+        ("path" = Option<String>, Query, description = "a place of the value: a JSON pointer (RFC 6901)"),
+        ("as" = Option<As>, Query, description = "the value alone, or all fields of the entry"),
+        ("If-None-Match" = Option<String>, Header, description = "versions that the client has"),
+    ),
+    responses(
+        (status = 200, description = "the value, or the entry", body = serde_json::Value, headers(
+            ("ETag" = String, description = "the version"),
+            ("Larder-Type" = String, description = "the type of the value"),
+            ("Larder-Expires-At" = Option<String>, description = "when it expires"),
+        )),
+        (status = 304, description = "the client has this version"),
+        Missing,
+        Problems,
+    ),
+)]
 pub(super) async fn get(
     mut caller: Caller,
     path: Segments,
@@ -55,7 +80,31 @@ pub(super) async fn get(
         .await
 }
 
-/// `PUT …/entries/{key}`
+/// Writes an entry; the body is its value.
+#[utoipa::path(
+    put,
+    path = "/v1/namespaces/{namespace}/entries/{*key}",
+    operation_id = "entry_put",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("key" = String, Path, description = "the key; it may hold slashes"),
+        ("ttl" = Option<String>, Query, description = "time to live: 3600, 90s, 7d, PT5M"),
+        ("at" = Option<String>, Query, description = "when it expires, RFC 3339"),
+        ("keepttl" = Option<Flag>, Query, description = "the entry keeps its expiry"),
+        ("type" = Option<TypeName>, Query, description = "the type of the value"),
+        ("desc" = Option<String>, Query, description = "a description"),
+        ("If-Match" = Option<String>, Header, description = "only this version, or * for any"),
+        ("If-None-Match" = Option<String>, Header, description = "* for an entry that is to be new"),
+    ),
+    request_body(content = serde_json::Value, content_type = "application/json", description = "the value"),
+    responses(
+        (status = 200, description = "where the entry is now", body = Written, headers(("ETag" = String, description = "the version"))),
+        Unmet,
+        Unfit,
+        Problems,
+    ),
+)]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     mut caller: Caller,
@@ -90,7 +139,25 @@ pub(super) async fn put(
         .await
 }
 
-/// `DELETE …/entries/{key}`
+/// Deletes an entry.
+#[utoipa::path(
+    delete,
+    path = "/v1/namespaces/{namespace}/entries/{*key}",
+    operation_id = "entry_delete",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("key" = String, Path, description = "the key; it may hold slashes"),
+        ("get" = Option<Flag>, Query, description = "answer with the value that was deleted"),
+        ("If-Match" = Option<String>, Header, description = "only this version, or * for any"),
+    ),
+    responses(
+        (status = 200, description = "the version of the delete, or the value", body = serde_json::Value),
+        Missing,
+        Unmet,
+        Problems,
+    ),
+)]
 pub(super) async fn delete(
     mut caller: Caller,
     path: Segments,

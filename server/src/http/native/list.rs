@@ -5,13 +5,33 @@ use larder_protocol::json::encode_string;
 use larder_protocol::{Command, LIST_PAGE_DEFAULT, List, NAMESPACES_PAGE_DEFAULT, PAGE_MAX, encode_cursor};
 
 use super::render;
+use super::shapes::{Count, EntriesPage, Flag, NamespacesPage};
 use crate::command::{Answer, VALUES_PAGE_BYTES, misrouted};
+use crate::http::openapi::Problems;
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{Caller, pieces};
 
-/// `GET /v1/namespaces/{namespace}/entries`
+/// Lists the entries of a namespace, by key.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{namespace}/entries",
+    operation_id = "entries_list",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("prefix" = Option<String>, Query, description = "only names that begin with this"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "items on a page"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("reverse" = Option<Flag>, Query, description = "backwards"),
+        ("values" = Option<Flag>, Query, description = "with the values"),
+    ),
+    responses(
+        (status = 200, description = "a page", body = EntriesPage),
+        Problems,
+    ),
+)]
 pub(super) async fn entries(
     mut caller: Caller,
     path: Segments,
@@ -49,14 +69,43 @@ pub(super) async fn entries(
         .await
 }
 
-/// `GET /v1/namespaces/{namespace}/count`
+/// Counts the entries of a namespace.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{namespace}/count",
+    operation_id = "entries_count",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("prefix" = Option<String>, Query, description = "only names that begin with this"),
+    ),
+    responses(
+        (status = 200, description = "how many there are", body = Count),
+        Problems,
+    ),
+)]
 pub(super) async fn count(mut caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
     let command = Command::Count { prefix: query.text("prefix").unwrap_or_default().into() };
     query.end()?;
     caller.execute(path.namespace(), &command, render::count).await
 }
 
-/// `GET /v1/namespaces`
+/// Lists the namespaces that hold an entry.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces",
+    operation_id = "namespaces_list",
+    tag = "namespaces",
+    params(
+        ("prefix" = Option<String>, Query, description = "only names that begin with this"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "items on a page"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "a page", body = NamespacesPage),
+        Problems,
+    ),
+)]
 pub(super) async fn namespaces(mut caller: Caller, mut query: Query) -> Result<Response, Problem> {
     let command = Command::Namespaces {
         prefix: query.text("prefix").unwrap_or_default().into(),

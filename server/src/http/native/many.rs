@@ -9,24 +9,44 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use larder_protocol::{Code, Command, KEYS_MAX};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::render;
+use super::shapes::{Count, Values};
 use crate::command::{Answer, misrouted};
 use crate::http::body::Received;
+use crate::http::openapi::{Problems, Unfit};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{App, Caller, body, pieces};
 
-/// What such a request asks about.
-#[derive(Debug, Deserialize)]
+/// The keys that a request is about.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Keys<'b> {
+pub(super) struct Keys<'b> {
+    /// Up to 1,000.
     #[serde(borrow)]
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 1000)]
     keys: Vec<Cow<'b, str>>,
 }
 
-/// `POST /v1/namespaces/{namespace}/mget`
+/// Reads many entries at once.
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces/{namespace}/mget",
+    operation_id = "entries_mget",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+    ),
+    request_body(content = Keys<'_>),
+    responses(
+        (status = 200, description = "for each key, in order, its entry or null", body = Values),
+        Unfit,
+        Problems,
+    ),
+)]
 pub(super) async fn values(
     State(app): State<Arc<App>>,
     mut caller: Caller,
@@ -63,7 +83,22 @@ pub(super) async fn values(
         .await
 }
 
-/// `POST /v1/namespaces/{namespace}/exists`
+/// Counts how many of these keys there are.
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces/{namespace}/exists",
+    operation_id = "entries_exist",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+    ),
+    request_body(content = Keys<'_>),
+    responses(
+        (status = 200, description = "how many there are", body = Count),
+        Unfit,
+        Problems,
+    ),
+)]
 pub(super) async fn exists(
     State(app): State<Arc<App>>,
     mut caller: Caller,

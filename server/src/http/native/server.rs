@@ -7,19 +7,41 @@ use axum::response::Response;
 use larder_protocol::{Command, Verb, check_backup_name};
 
 use super::render;
+use super::shapes::Version;
 use crate::command::{Answer, misrouted, refusal, stats};
+use crate::http::openapi::Problems;
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{App, Caller};
 
-/// `GET /v1`
+/// Tells who the server is, and what it holds requests to.
+#[utoipa::path(
+    get,
+    path = "/v1",
+    operation_id = "hello",
+    tag = "server",
+    responses(
+        (status = 200, description = "the server", body = serde_json::Value),
+        Problems,
+    ),
+)]
 pub(super) async fn hello(State(app): State<Arc<App>>, _: Caller, query: Query) -> Result<Response, Problem> {
     query.end()?;
     Ok(render::json(app.shared.hello.clone()))
 }
 
-/// `GET /v1/stats`
+/// Tells counters and sizes.
+#[utoipa::path(
+    get,
+    path = "/v1/stats",
+    operation_id = "stats",
+    tag = "server",
+    responses(
+        (status = 200, description = "what the caller may see of them", body = serde_json::Value),
+        Problems,
+    ),
+)]
 pub(super) async fn stats(
     State(app): State<Arc<App>>,
     mut caller: Caller,
@@ -35,7 +57,17 @@ pub(super) async fn stats(
         .await
 }
 
-/// `POST /v1/sync`
+/// Waits until all before it is durable.
+#[utoipa::path(
+    post,
+    path = "/v1/sync",
+    operation_id = "sync",
+    tag = "server",
+    responses(
+        (status = 200, description = "up to which version all is durable", body = Version),
+        Problems,
+    ),
+)]
 pub(super) async fn sync(
     State(app): State<Arc<App>>,
     mut caller: Caller,
@@ -47,7 +79,20 @@ pub(super) async fn sync(
     Ok(render::json(format!("{{\"version\":{version}}}")))
 }
 
-/// `PUT /v1/backups/{name}`
+/// Makes a backup, for the operator.
+#[utoipa::path(
+    put,
+    path = "/v1/backups/{name}",
+    operation_id = "backup",
+    tag = "server",
+    params(
+        ("name" = String, Path, description = "of the backup"),
+    ),
+    responses(
+        (status = 200, description = "what was backed up", body = serde_json::Value),
+        Problems,
+    ),
+)]
 pub(super) async fn backup(
     State(app): State<Arc<App>>,
     mut caller: Caller,
