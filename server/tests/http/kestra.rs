@@ -1,5 +1,6 @@
 //! Kestra's dialect: what is written through it reads back as documented through every other interface.
 
+use data_encoding::BASE64;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -113,4 +114,31 @@ fn a_listing_has_no_pages() {
     assert_eq!(keys, expected);
     assert_eq!(text.matches("},{").count(), ENTRIES - 1);
     assert!(text.starts_with("[{") && text.ends_with("}]"));
+}
+
+/// What the client of Terraform's `kestra_kv` does: Basic, no content type, bare words. It takes 200, 201 and 204, and has to
+/// find 404 after a delete.
+#[test]
+fn the_client_of_terraform_creates_reads_changes_and_destroys() {
+    let fixture = Fixture::start([]);
+    let (mut http, mut lines) = (fixture.connect(), fixture.server.connect());
+    let key = lines.ask("KEY create scope=admin");
+    let token = key.split_once("\"token\":\"").unwrap().1.split_once('"').unwrap().0;
+    let basic = format!("Basic {}", BASE64.encode(format!("terraform:{token}").as_bytes()));
+    for root in ["/api/v1", "/api/v1/main"] {
+        let path = format!("{root}/namespaces/company.team/kv/my_key");
+        let mut ask = |method: &str, body: &str| {
+            http.request(&format!("{method} {path}"), &[("authorization", &basic)], body.as_bytes());
+            http.answer(false)
+        };
+        for (value, value_type) in [("Hello Woprld", "STRING"), ("PT1H", "DURATION")] {
+            assert_eq!(ask("PUT", value).status, 200);
+            let read = ask("GET", "");
+            let begins = format!("{{\"type\":\"{value_type}\",\"value\":\"{value}\",");
+            assert!(read.status == 200 && read.text().starts_with(&begins), "{read:?}");
+        }
+        assert_eq!(ask("DELETE", "").status, 200);
+        assert_eq!(ask("GET", "").status, 404);
+    }
+    assert_eq!(http.ask("GET /api/v1/namespaces/company.team/kv/my_key").status, 401);
 }
