@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod connection;
 mod http;
+mod metrics;
 mod purge;
 mod rooms;
 mod seldom;

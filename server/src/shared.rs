@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_engine::{Durability, Error, Store};
-use larder_protocol::Limits;
+use larder_protocol::{Code, Limits};
 use tokio::sync::Semaphore;
 use tracing::error;
 
 use crate::access::{Registry, Scope, Session};
 use crate::backup::Backups;
 use crate::command::hello;
+use crate::metrics::{Interface, Metrics};
 use crate::terms::Terms;
 use crate::watchers::Watchers;
 
@@ -29,6 +30,9 @@ pub(crate) struct Shared {
     /// Whether other machines need no key either, as long as there is none.
     allow_remote: bool,
     pub(crate) counters: Counters,
+    pub(crate) metrics: Metrics,
+    /// Whether metrics are told to everybody.
+    pub(crate) metrics_public: bool,
     /// The fields of the reply to `HELLO`, which are the same for everybody.
     pub(crate) hello: Vec<u8>,
     /// One permit for each connection. Once all are back, the last connection is gone.
@@ -49,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) auth_timeout: Duration,
     pub(crate) allow_remote: bool,
+    pub(crate) metrics_public: bool,
     pub(crate) terms: Terms,
 }
 
@@ -65,6 +70,8 @@ impl Shared {
             auth_timeout: parts.auth_timeout,
             allow_remote: parts.allow_remote,
             counters: Counters::default(),
+            metrics: Metrics::default(),
+            metrics_public: parts.metrics_public,
             hello: hello::fields(&limits, durability),
             slots: Arc::new(Semaphore::new(terms.connections_max as usize)),
             terms,
@@ -77,6 +84,16 @@ impl Shared {
     pub(crate) fn session(&self, is_local: bool) -> Session {
         let remote = self.allow_remote.then_some(Scope::FullAccess);
         Session::new(Arc::clone(&self.registry), if is_local { Some(Scope::Admin) } else { remote })
+    }
+
+    /// Adds what a connection of the line protocol has counted for itself.
+    pub(crate) fn tally(&self, tally: Tally) {
+        self.counters.add(tally);
+        if tally.errors > 0 {
+            for (code, count) in Code::ALL.iter().zip(tally.codes).filter(|(_, count)| *count > 0) {
+                self.metrics.rejected(Interface::Lines, *code, count.into());
+            }
+        }
     }
 
     /// Logs that the store does not acknowledge any more: once, since every turn from then on finds it so.
@@ -120,6 +137,8 @@ impl Counters {
 pub(crate) struct Tally {
     pub(crate) commands: u64,
     pub(crate) errors: u64,
+    /// Of the line protocol, the errors by code.
+    pub(crate) codes: [u32; Code::ALL.len()],
 }
 
 /// The name of a durability level, as in the configuration.

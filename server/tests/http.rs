@@ -2,9 +2,11 @@
 
 mod changes;
 mod client;
+mod described;
 mod ending;
 mod framing;
 mod kestra;
+mod observed;
 mod scripts;
 
 use std::path::Path;

@@ -12,6 +12,8 @@ mod lifecycle;
 mod limits;
 mod load;
 mod mounted;
+mod notify;
+mod notify;
 mod power;
 mod scripts;
 mod shortage;

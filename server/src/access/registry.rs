@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use larder_engine::{
-    Address, Condition, Error, Expiry, NamespaceScan, Put, Scan, Store, Tenant, Transaction,
+    Address, Condition, Error, Expiry, NamespaceScan, Put, Scan, Store, Tenant, Transaction, View,
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -160,6 +160,16 @@ impl Registry {
             .iter()
             .map(|organization| Ok(organization.to_json(Some(count(organization)?))))
             .collect()
+    }
+
+    /// All organizations, and how many entries each has.
+    pub(crate) async fn usage(&self) -> Result<Vec<(Arc<Organization>, u64)>, Error> {
+        let organizations: Vec<_> = self.read().organizations.values().map(Arc::clone).collect();
+        let count = |view: &mut View<'_>| {
+            organizations.iter().map(|organization| view.entries(organization.tenant)).collect::<Vec<_>>()
+        };
+        let entries = self.store.read(count).await?;
+        Ok(organizations.into_iter().zip(entries).collect())
     }
 
     /// Makes an organization. Gives it as JSON.

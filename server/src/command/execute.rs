@@ -52,7 +52,7 @@ pub(crate) async fn execute<'t>(
         Ok((Some(Err(denial)), _)) => Err(Failure::Denied(denial)),
         Err(error) => Err(Failure::Refused(refusal(&error))),
     };
-    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()) });
+    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()), ..Tally::default() });
     Some(outcome)
 }
 

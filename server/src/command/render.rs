@@ -236,5 +236,6 @@ impl Writer<'_> {
 /// Appends an `ERR` line, and counts it.
 pub(crate) fn refuse(out: &mut Vec<u8>, tally: &mut Tally, code: Code, text: &str) {
     tally.errors += 1;
+    tally.codes[code as usize] += 1;
     write::err(out, code, text);
 }

@@ -102,7 +102,7 @@ impl Connection {
     /// Answers `AUTH`, and `HELLO` with a token.
     pub(super) fn authenticate(&mut self, token: &str, greets: bool) {
         if self.session.authenticate(token) {
-            self.shared.counters.add(Tally { commands: 1, errors: 0 });
+            self.shared.tally(Tally { commands: 1, ..Tally::default() });
             if greets {
                 write::ok_json(&mut self.socket.output, &self.shared.hello);
             } else {
@@ -129,7 +129,7 @@ impl Connection {
         });
         match managed {
             Ok(managed) => {
-                self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                self.shared.tally(Tally { commands: 1, ..Tally::default() });
                 let output = &mut self.socket.output;
                 match managed {
                     Managed::Object(json) => write::ok_json(output, json.as_bytes()),

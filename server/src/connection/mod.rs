@@ -13,10 +13,10 @@ mod turn;
 mod watching;
 
 use std::future::pending;
-use std::io;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
+use std::{io, iter};
 
 use bytes::BytesMut;
 use larder_protocol::reply::write;
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Session;
 use crate::command::{SHUTDOWN, refusal, refuse};
+use crate::metrics::Interface;
 use crate::shared::{Shared, Tally};
 use crate::stream::Stream;
 use crate::tls::Spoken;
@@ -242,7 +243,9 @@ impl Connection {
             if turn.next != Next::Turn {
                 self.socket.vacate().await?;
             }
-            match self.admitted(turn.next) {
+            let next = self.admitted(turn.next);
+            let timed = next.verb().map(|verb| (verb, Instant::now()));
+            match next {
                 Next::Turn => {}
                 Next::Authenticate { token, greets } => self.authenticate(&token.0, greets),
                 Next::Manage(command) => self.manage(&command),
@@ -250,6 +253,10 @@ impl Connection {
                 Next::Backup(name) => self.backup(&name).await,
                 Next::Watch(watch, namespace) => self.watch(&watch, namespace.as_deref()),
                 Next::Close => return Ok(ControlFlow::Break(())),
+            }
+            if let Some((verb, started)) = timed {
+                let metrics = &self.shared.metrics;
+                metrics.carried_out(Interface::Lines, iter::once(verb), started.elapsed());
             }
             self.socket.flush().await?;
             if self.watching.is_some() {
@@ -266,7 +273,7 @@ impl Connection {
     async fn sync(&mut self) {
         match self.shared.store.sync().await {
             Ok(version) => {
-                self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                self.shared.tally(Tally { commands: 1, ..Tally::default() });
                 write::ok_number(&mut self.socket.output, version);
             }
             Err(error) => {
@@ -279,7 +286,7 @@ impl Connection {
     async fn backup(&mut self, name: &str) {
         match self.shared.backups.make(&self.shared.store, name).await {
             Ok(json) => {
-                self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                self.shared.tally(Tally { commands: 1, ..Tally::default() });
                 write::ok_json(&mut self.socket.output, &json);
             }
             Err(error) => self.refuse(error.code, &error.text),
@@ -294,9 +301,9 @@ impl Connection {
 
     /// An answer to what is no command.
     fn refuse(&mut self, code: Code, text: &str) {
-        let mut tally = Tally { commands: 1, errors: 0 };
+        let mut tally = Tally { commands: 1, ..Tally::default() };
         refuse(&mut self.socket.output, &mut tally, code, text);
-        self.shared.counters.add(tally);
+        self.shared.tally(tally);
     }
 }
 

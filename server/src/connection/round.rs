@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use larder_engine::{Address, Error, Pending};
 use larder_protocol::Command;
@@ -16,6 +17,7 @@ use crate::access::{Grant, Session};
 use crate::command::{
     Answer, Reader, Rendering, Scope, Sources, check, denial, read, refusal, refuse, write,
 };
+use crate::metrics::Interface;
 use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
@@ -49,6 +51,7 @@ impl Round<'_> {
 
     /// Answers as many steps as one round may take. Returns how many: none if what the client may has changed meanwhile.
     async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
+        let started = Instant::now();
         let (shared, namespaces) = (self.shared, self.namespaces);
         let grant = &*Arc::clone(self.session.grant());
         let session = &*self.session;
@@ -89,6 +92,8 @@ impl Round<'_> {
             taken = if taken == 0 { steps.len() } else { taken };
             self.after_failure(&steps[..taken], &error).await?;
         }
+        let verbs = steps[..taken].iter().filter_map(Step::verb);
+        shared.metrics.carried_out(Interface::Lines, verbs, started.elapsed());
         Ok(taken)
     }
 
@@ -129,7 +134,7 @@ impl Round<'_> {
                 self.socket.flush().await?;
             }
         }
-        shared.counters.add(rendering.tally());
+        shared.tally(rendering.tally());
         Ok(Ok(()))
     }
 
@@ -154,9 +159,9 @@ impl Round<'_> {
                 outcome = self.finish(pending, bytes).await?;
             }
             if outcome.is_err() {
-                let mut tally = Tally { commands: 1, errors: 0 };
+                let mut tally = Tally { commands: 1, ..Tally::default() };
                 refuse(&mut self.socket.output, &mut tally, refusal.code, &refusal.text);
-                shared.counters.add(tally);
+                shared.tally(tally);
             }
         }
         Ok(())

@@ -36,6 +36,7 @@ impl Client {
             watchers: Watchers::new(0),
             auth_timeout: Duration::from_secs(10),
             allow_remote: false,
+            metrics_public: false,
             terms: Terms::new(1),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

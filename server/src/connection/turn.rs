@@ -28,6 +28,11 @@ impl Step<'_> {
         self.request.as_ref().is_ok_and(|request| request.command.verb().row().writes)
     }
 
+    /// The command, if it is one.
+    pub(super) fn verb(&self) -> Option<Verb> {
+        self.request.as_ref().ok().map(|request| request.command.verb())
+    }
+
     /// Whether the answer may name more than is usual, which takes memory before any of it is rendered.
     pub(super) fn lists(&self) -> bool {
         self.request.as_ref().is_ok_and(|request| lists(&request.command))
@@ -59,6 +64,21 @@ pub(super) enum Next<'c> {
     Manage(Command<'c>),
     /// The end of the connection.
     Close,
+}
+
+impl Next<'_> {
+    /// The command that it is, if it is one.
+    pub(super) fn verb(&self) -> Option<Verb> {
+        match self {
+            Next::Turn | Next::Close => None,
+            Next::Sync => Some(Verb::Sync),
+            Next::Backup(_) => Some(Verb::Backup),
+            Next::Watch(..) => Some(Verb::Watch),
+            Next::Authenticate { greets: true, .. } => Some(Verb::Hello),
+            Next::Authenticate { greets: false, .. } => Some(Verb::Auth),
+            Next::Manage(command) => Some(command.verb()),
+        }
+    }
 }
 
 /// The commands of one turn, in order.

@@ -46,7 +46,7 @@ impl Connection {
         let namespace = namespace.unwrap_or(self.namespaces.last());
         match Watching::begin(&self.shared, self.session.grant(), watch, namespace) {
             Ok(watching) => {
-                self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                self.shared.tally(Tally { commands: 1, ..Tally::default() });
                 write::ok_number(&mut self.socket.output, watching.version());
                 self.watching = Some(watching);
             }
@@ -62,7 +62,7 @@ impl Connection {
         for line in lines {
             match parse(line, &self.shared.limits).map(|request| request.command) {
                 Ok(Command::Quit) => {
-                    self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                    self.shared.tally(Tally { commands: 1, ..Tally::default() });
                     write::ok(&mut self.socket.output);
                     return ControlFlow::Break(());
                 }

@@ -3,10 +3,11 @@
 //! An access key comes as `Authorization: Bearer TOKEN`, or as the password of `Basic`, whatever the user. A request without
 //! one is that of a client of the line protocol that has not authenticated.
 
-use std::io;
 use std::sync::Arc;
+use std::time::Instant;
+use std::{io, iter};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -20,6 +21,7 @@ use super::connection::{Connection, Counted};
 use super::problem::Problem;
 use crate::access::{Grant, Session};
 use crate::command::{Answer, Failure, Scope, execute, lists, need_of};
+use crate::metrics::Interface;
 use crate::rooms::{Room, SMALL_BYTES};
 use crate::shared::Shared;
 
@@ -29,6 +31,7 @@ pub(crate) struct Caller {
     app: Arc<App>,
     session: Session,
     connection: Connection,
+    interface: Interface,
 }
 
 /// What was taken from an answer, with the places that it takes.
@@ -61,6 +64,7 @@ impl Caller {
         command: &Command<'_>,
         take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
     ) -> Result<Held<R>, Problem> {
+        let started = Instant::now();
         let Shared { limits, terms, .. } = &*self.app.shared;
         let mut rooms = Vec::new();
         if lists(command) {
@@ -73,6 +77,7 @@ impl Caller {
             let Some(outcome) = execute(&self.app.shared, &self.session, scope, command).await else {
                 continue;
             };
+            self.carried_out(command.verb(), started);
             let (answer, values) = outcome?;
             if answer.bytes() > SMALL_BYTES {
                 rooms.push(terms.replies.take().await.map_err(no_room)?);
@@ -88,6 +93,11 @@ impl Caller {
         self.session.refresh();
         let allowed = self.grant().check(need_of(verb), namespace, self.session.now_ms());
         allowed.map_err(Problem::denied)
+    }
+
+    /// Counts a command that was begun then; [`Caller::execute`] does so itself.
+    pub(super) fn carried_out(&self, verb: Verb, started: Instant) {
+        self.app.shared.metrics.carried_out(self.interface, iter::once(verb), started.elapsed());
     }
 
     /// For what goes on after the request.
@@ -120,7 +130,9 @@ impl FromRequestParts<Arc<App>> for Caller {
                 Problem::unauthorized("there are no access keys on this server; send no token")
             });
         }
-        Ok(Caller { app: Arc::clone(app), session, connection })
+        let route = parts.extensions.get::<MatchedPath>();
+        let interface = route.map_or(Interface::Http, |route| Interface::of_route(route.as_str()));
+        Ok(Caller { app: Arc::clone(app), session, connection, interface })
     }
 }
 

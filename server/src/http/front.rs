@@ -16,6 +16,7 @@ use tracing::{Instrument, debug, info_span};
 
 use super::App;
 use super::problem::Problem;
+use crate::metrics::Interface;
 
 /// Carries the id of a request, both ways.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -66,6 +67,9 @@ pub(super) async fn front(State(app): State<Arc<App>>, mut request: Request, nex
     let _within = span.enter();
     let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
     let code = response.extensions().get::<Problem>().map_or("-", |problem| problem.code);
+    if code != "-" {
+        app.shared.metrics.ended_with(Interface::of_route(route), code);
+    }
     debug!(%method, route, status, code, elapsed_us, "answered");
     response.headers_mut().insert(REQUEST_ID, id);
     response

@@ -15,10 +15,12 @@ mod condition;
 mod connection;
 mod front;
 mod guard;
+mod health;
 mod kestra;
 mod native;
 mod openapi;
 mod outlet;
+mod page;
 mod path;
 mod pieces;
 mod problem;
@@ -145,7 +147,16 @@ async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8])
 
 /// All routes, each with its description.
 fn routes() -> OpenApiRouter<Arc<App>> {
-    openapi::base().routes(routes!(openapi::serve)).merge(native::router()).merge(kestra::router())
+    openapi::base()
+        .routes(routes!(health::lives))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::tell))
+        .routes(routes!(openapi::serve))
+        .routes(routes!(page::lead))
+        .routes(routes!(page::show))
+        .routes(routes!(page::part))
+        .merge(native::router())
+        .merge(kestra::router())
 }
 
 /// The routes, and what is before them.

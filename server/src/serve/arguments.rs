@@ -129,6 +129,17 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_THREADS", hide_env_values = true, value_name = "NUMBER")]
     pub(super) threads: Option<u16>,
 
+    /// Tell /metrics to everybody who can connect, without a key; but for what each organization has, which is for the
+    /// operator alone [default: false]
+    #[arg(long, env = "LARDER_METRICS_PUBLIC", hide_env_values = true, value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new())]
+    pub(super) metrics_public: Option<bool>,
+
+    /// How it is logged: text for people, or json, an object a line [default: text]
+    #[arg(long, env = "LARDER_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or by module, as info,larder::serve=debug [default: info]
     #[arg(long, env = "LARDER_LOG", hide_env_values = true, value_name = "FILTER")]
     pub(super) log: Option<String>,
@@ -142,6 +153,17 @@ pub(super) enum Level {
     Durable,
     /// Once the operating system has it: a power cut loses at most the last sync-interval
     Buffered,
+}
+
+/// How it is logged.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: an object a line
+    Json,
 }
 
 impl Settings {
@@ -171,6 +193,8 @@ impl Settings {
             write_timeout: self.write_timeout.or(other.write_timeout),
             shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),
             threads: self.threads.or(other.threads),
+            metrics_public: self.metrics_public.or(other.metrics_public),
+            log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
         }
     }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::tls::TlsFiles;
 
-use super::arguments::{Arguments, Level, Settings};
+use super::arguments::{Arguments, Level, LogFormat, Settings};
 use super::units::Words;
 use crate::http::Guard;
 
@@ -51,6 +51,8 @@ pub(super) struct Config {
     pub(super) shutdown_timeout: Duration,
     /// As many as there are processors, if `None`.
     pub(super) threads: Option<usize>,
+    pub(super) metrics_public: bool,
+    pub(super) log_format: LogFormat,
     pub(super) log: String,
 }
 
@@ -122,6 +124,8 @@ impl Config {
                 .shutdown_timeout
                 .map_or(Duration::from_secs(10), |interval| interval.0),
             threads: settings.threads.map(usize::from),
+            metrics_public: settings.metrics_public.unwrap_or(false),
+            log_format: settings.log_format.unwrap_or_default(),
             log: settings.log.unwrap_or_else(|| "info".to_owned()),
         })
     }

@@ -9,9 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::arguments::LogFormat;
 
 /// Lines that may wait to be written.
 const QUEUE_LINES: usize = 4096;
@@ -41,7 +44,7 @@ enum Message {
 }
 
 /// Starts logging what `filter` lets through.
-pub(super) fn start(filter: &str) -> Result<Logging, LoggingError> {
+pub(super) fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
     let refused = |text| LoggingError::Filter { filter: filter.to_owned(), text };
     // The library would take a misspelt level for a module, and then let nothing else through, not even errors.
     let mut words = filter.split(',').map(str::trim);
@@ -57,10 +60,12 @@ pub(super) fn start(filter: &str) -> Result<Logging, LoggingError> {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .log_internal_errors(false)
-        .with_writer(Lines { queue })
-        .finish();
+        .with_writer(Lines { queue });
     // An error would only say that there is a subscriber already, and nobody else sets one.
-    _ = tracing::subscriber::set_global_default(subscriber);
+    _ = match format {
+        LogFormat::Text => set_global_default(subscriber.finish()),
+        LogFormat::Json => set_global_default(subscriber.json().flatten_event(true).finish()),
+    };
     Ok(logging)
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod descriptors;
 mod listener;
 mod logging;
+mod notify;
 mod opening;
 mod run;
 mod units;
@@ -29,7 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(config) => config,
         Err(error) => return give_up(USAGE, &error.to_string()),
     };
-    let logging = match logging::start(&config.log) {
+    let logging = match logging::start(&config.log, config.log_format) {
         Ok(logging) => logging,
         Err(error) => return give_up(USAGE, &error.to_string()),
     };

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::config::Config;
 use super::descriptors;
 use super::listener::{self, Door, Interface, ListenError};
+use super::notify;
 use super::opening;
 use crate::access::{AccessError, Registry};
 use crate::backup::Backups;
@@ -113,6 +114,7 @@ pub(super) fn run(config: &Config) -> Result<(), RunError> {
         registry,
         auth_timeout: config.auth_timeout,
         allow_remote: config.allow_remote,
+        metrics_public: config.metrics_public,
         terms,
     });
     let ports = Ports { lines, http: http.map(|listener| (listener, config.http_guard.clone())) };
@@ -197,6 +199,7 @@ async fn serve(
         doors.spawn(listener::accept(listener, Door::new(&shared, Interface::Http(http)), shutdown.clone()));
     }
     tokio::spawn(purge::run(Arc::clone(&shared.registry)));
+    notify::tell(notify::READY);
     let reason = loop {
         match signals.received().await {
             Received::Stop(reason) => break reason,
@@ -204,6 +207,7 @@ async fn serve(
         }
     };
     info!("{reason} received, shutting down");
+    notify::tell(notify::STOPPING);
     let now = Instant::now();
     let (half, deadline) = (now + timeout / 2, now + timeout);
     shutdown.cancel();

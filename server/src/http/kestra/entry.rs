@@ -14,7 +14,7 @@ use larder_protocol::{Code, Command, Expiry, ParseError, Set, Ttl, TtlError};
 use serde_json::Value as Json;
 
 use super::member::Member;
-use super::shapes::{Failure, TypedValue};
+use super::shapes::{Failure, Failures, TypedValue, Unfit};
 use super::value;
 use crate::command::{Answer, misrouted, refusal, type_of};
 use crate::http::problem::Problem;
@@ -35,7 +35,9 @@ const JSON: &str = "application/json";
     ),
     responses(
         (status = 200, description = "the value", body = TypedValue),
-        (status = "default", description = "what is wrong", body = Failure),
+        (status = 404, description = "there is no such entry", body = Failure),
+        (status = 410, description = "it has expired", body = Failure),
+        Failures,
     ),
 )]
 pub(super) async fn get(mut member: Member, query: Query) -> Result<Response, Problem> {
@@ -81,7 +83,8 @@ pub(super) async fn get(mut member: Member, query: Query) -> Result<Response, Pr
     request_body(content((Json = "application/json"), (String = "text/plain")), description = "the value"),
     responses(
         (status = 200, description = "it is written"),
-        (status = "default", description = "what is wrong", body = Failure),
+        Unfit,
+        Failures,
     ),
 )]
 pub(super) async fn put(
@@ -127,7 +130,7 @@ pub(super) async fn put(
     ),
     responses(
         (status = 200, description = "whether there was one", body = bool),
-        (status = "default", description = "what is wrong", body = Failure),
+        Failures,
     ),
 )]
 pub(super) async fn delete(mut member: Member, query: Query) -> Result<Response, Problem> {

@@ -19,7 +19,7 @@ use tokio::task::yield_now;
 
 use super::entry::was_there;
 use super::member::{Member, check_key};
-use super::shapes::{self, Failure, Item};
+use super::shapes::{self, Failures, Item, Unfit};
 use crate::command::{Answer, OUTPUT_BYTES, VALUES_PAGE_BYTES, misrouted, refusal};
 use crate::http::outlet::{Outlet, outlet};
 use crate::http::problem::Problem;
@@ -40,7 +40,7 @@ const PAGE: usize = 1_000;
     ),
     responses(
         (status = 200, description = "all entries", body = [Item]),
-        (status = "default", description = "what is wrong", body = Failure),
+        Failures,
     ),
 )]
 pub(super) async fn entries(mut member: Member, query: Query) -> Result<Response, Problem> {
@@ -72,7 +72,8 @@ struct Keys<'b> {
     request_body(content = shapes::Keys, content_type = "application/json", description = "which"),
     responses(
         (status = 200, description = "those that there were", body = shapes::Keys),
-        (status = "default", description = "what is wrong", body = Failure),
+        Unfit,
+        Failures,
     ),
 )]
 pub(super) async fn delete(

@@ -52,9 +52,9 @@ fn name_tenant(description: &mut OpenApi) {
         .schema(Some(Object::with_type(Type::String)))
         .build();
     for item in description.paths.paths.values_mut() {
-        item.parameters.get_or_insert_default().push(tenant.clone().into());
         let operations = [&mut item.get, &mut item.put, &mut item.delete];
-        for Operation { operation_id, .. } in operations.into_iter().flatten() {
+        for Operation { operation_id, parameters, .. } in operations.into_iter().flatten() {
+            parameters.get_or_insert_default().push(tenant.clone().into());
             *operation_id = operation_id.take().map(|id| format!("{id}_of_tenant"));
         }
     }

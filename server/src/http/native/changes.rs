@@ -99,6 +99,7 @@ fn begin(
     mut query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    let started = std::time::Instant::now();
     let prefix = query.text("prefix").unwrap_or_default();
     let from = query.number("from", 0..=u64::MAX)?;
     let values = query.flag("values")?;
@@ -109,7 +110,8 @@ fn begin(
     let watch = Watch { prefix: prefix.into(), all: namespace.is_none(), from, values };
     let watching = Watching::begin(&app.shared, caller.grant(), &watch, namespace.unwrap_or_default());
     let watching = watching.map_err(|error| refusal(&error))?;
-    app.shared.counters.add(Tally { commands: 1, errors: 0 });
+    app.shared.counters.add(Tally { commands: 1, ..Tally::default() });
+    caller.carried_out(Verb::Watch, started);
     let (outlet, events) = outlet();
     let (session, connection) = caller.into_parts();
     tokio::spawn(async move {

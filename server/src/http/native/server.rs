@@ -1,6 +1,7 @@
 //! The server itself: what it is, how it does, and what its operator has it do.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -75,7 +76,9 @@ pub(super) async fn sync(
 ) -> Result<Response, Problem> {
     query.end()?;
     caller.may(Verb::Sync, None)?;
+    let started = Instant::now();
     let version = app.shared.store.sync().await.map_err(|error| refusal(&error))?;
+    caller.carried_out(Verb::Sync, started);
     Ok(render::json(format!("{{\"version\":{version}}}")))
 }
 
@@ -103,5 +106,8 @@ pub(super) async fn backup(
     caller.may(Verb::Backup, None)?;
     let name = path.get("name");
     check_backup_name(name)?;
-    Ok(render::json(app.shared.backups.make(&app.shared.store, name).await?))
+    let started = Instant::now();
+    let made = app.shared.backups.make(&app.shared.store, name).await?;
+    caller.carried_out(Verb::Backup, started);
+    Ok(render::json(made))
 }
