@@ -279,6 +279,21 @@ impl Glance {
         self.slot(state, at).map(|slot| self.found(state, slot))
     }
 
+    /// Whether there is no live entry because the last one has expired. That depends on the entry, which stands before
+    /// the removals that a miss depends on, and not on its expire record: without it the entry is overdue.
+    pub(crate) fn has_expired(&mut self, state: &State, at: Address<'_>) -> bool {
+        match state.index.get(at) {
+            Some(slot) => {
+                self.depends_on(slot.sequence);
+                is_expired(slot.deadline, self.now_ms)
+            }
+            None => {
+                self.depends_on(state.index.removed(at.tenant(), at.namespace()));
+                state.index.has_expired(at)
+            }
+        }
+    }
+
     pub(crate) fn found(&mut self, state: &State, slot: Slot) -> Found {
         let memory = state.unwritten(&slot).map(|record| {
             let copy = self.copies.entry(slot.sequence).or_insert_with(|| Arc::from(record));

@@ -2,10 +2,11 @@
 
 mod changes;
 mod client;
-mod dialects;
 mod described;
+mod dialects;
 mod ending;
 mod framing;
+mod kestra;
 mod log;
 mod observed;
 mod scripts;

@@ -15,7 +15,6 @@ mod linearizable;
 mod load;
 mod mounted;
 mod notify;
-mod notify;
 mod power;
 mod scripts;
 mod shortage;

@@ -8,7 +8,7 @@ use super::Status;
 use super::failure::Failure;
 use super::object::Object;
 use super::output::Style;
-use super::session::{Session, Target};
+use super::session::{Missing, Session, Target};
 use super::{get, set};
 
 /// Deletes an entry.
@@ -22,6 +22,8 @@ pub(crate) struct Del {
     /// Print the value that is deleted
     #[arg(long)]
     print: bool,
+    #[command(flatten)]
+    missing: Missing,
 }
 
 impl Del {
@@ -52,7 +54,7 @@ impl Del {
                 show(&mut session, what)?;
                 session.done()
             }
-            Deletion::Absent => session.absent(&self.key),
+            Deletion::Absent => session.absent_or(&self.missing, &self.key),
             Deletion::Refused { version } => set::refused(session, &self.key, Refusal::Version { version }),
         }
     }

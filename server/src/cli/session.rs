@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use larder_client::blocking::Connection;
 use larder_client::request::Request;
 use larder_client::{Error, Options, Tls, Token};
@@ -51,6 +51,23 @@ pub(crate) struct Target {
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
+}
+
+/// What it means to a verb that there is no such entry.
+#[derive(Debug, Args)]
+pub(super) struct Missing {
+    /// Whether it is an error, with exit code 1, if there is no such entry
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    error_on_missing: bool,
 }
 
 /// A verb at work.
@@ -158,7 +175,18 @@ impl Session {
     pub(super) fn absent(self, key: &str) -> Result<Status, Failure> {
         let place = self.namespace.as_ref().map(|ns| format!(" in namespace {ns:?}")).unwrap_or_default();
         let sentence = format!("there is no entry {key:?}{place}");
-        self.no(Object::new().text("key", key).text("result", "absent"), &sentence)
+        self.no(absent(key), &sentence)
+    }
+
+    /// As [`absent`](Session::absent), where that may be fine.
+    pub(super) fn absent_or(mut self, missing: &Missing, key: &str) -> Result<Status, Failure> {
+        if missing.error_on_missing {
+            return self.absent(key);
+        }
+        if self.out.style() == Style::Json {
+            self.out.object(absent(key))?;
+        }
+        self.done()
     }
 
     /// Ends because of what a condition found: `answer` for programs, `sentence` for people.
@@ -170,4 +198,9 @@ impl Session {
         self.out.flush()?;
         Ok(Status::No)
     }
+}
+
+/// What programs are told of an entry that is not there.
+fn absent(key: &str) -> Object {
+    Object::new().text("key", key).text("result", "absent")
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, stdin};
 
-use clap::{ArgGroup, Args};
+use clap::{ArgAction, ArgGroup, Args};
 use larder_client::reply::{Outcome, Refusal, Stamp};
 use larder_client::{Condition, Expiry, ValueType, request};
 use larder_protocol::json::{compact, encode_string};
@@ -21,7 +21,7 @@ const STDIN_BYTES_MAX: u64 = 16 * Limits::DEFAULT.value_bytes as u64;
 /// Creates or replaces an entry.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("lifetime").args(["ttl", "at", "keep_ttl"]))]
-#[command(group = ArgGroup::new("condition").args(["if_absent", "if_present", "if_version"]))]
+#[command(group = ArgGroup::new("condition").args(["overwrite", "if_absent", "if_present", "if_version"]))]
 pub(crate) struct Set {
     /// Key of the entry
     key: String,
@@ -36,6 +36,18 @@ pub(crate) struct Set {
     /// Keep the expiry that the entry has; without --ttl, --at and this it will never expire
     #[arg(long)]
     keep_ttl: bool,
+    /// Whether to replace an entry that is there; with --overwrite=false this fails where there is one
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    overwrite: bool,
     /// Only if there is no such entry
     #[arg(long)]
     if_absent: bool,
@@ -62,6 +74,14 @@ impl Set {
                 written(&mut session, &self.key, stamp)?;
                 session.done()
             }
+            Outcome::Refused(Refusal::Exists { version }) if !self.overwrite => {
+                let answer = Object::new().text("key", &self.key).text("result", "exists");
+                let sentence = format!(
+                    "Cannot set value for key '{}'. Key already exists and overwrite is set to false.",
+                    self.key
+                );
+                session.no(answer.number("version", version), &sentence)
+            }
             Outcome::Refused(refusal) => refused(session, &self.key, refusal),
         }
     }
@@ -87,7 +107,7 @@ impl Set {
     fn condition(&self) -> Option<Condition> {
         match self.if_version {
             Some(version) => Some(Condition::Version(version)),
-            None if self.if_absent => Some(Condition::Absent),
+            None if self.if_absent || !self.overwrite => Some(Condition::Absent),
             None => self.if_present.then_some(Condition::Present),
         }
     }

@@ -28,8 +28,8 @@ pub(crate) enum Answer<'t> {
     Value(Option<Found>, Option<&'t Pointer<'t>>),
     /// `VAL` or `NIL` for each.
     Values(Vec<Option<Found>>),
-    /// `OK` with all fields, or `NIL`.
-    Entry { found: Option<Found>, organization: &'t str, namespace: &'t str, key: &'t str },
+    /// `OK` with all fields, or `NIL`; and then whether it is known that the last entry there has expired.
+    Entry { found: Option<Found>, expired: bool, organization: &'t str, namespace: &'t str, key: &'t str },
     /// `OK <number>`
     Number(u64),
     /// `OK` with milliseconds left or `-`, or `NIL`.

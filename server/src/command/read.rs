@@ -14,6 +14,7 @@ pub(crate) trait Reader {
     fn now_ms(&self) -> u64;
     fn get(&mut self, at: Address<'_>) -> Option<Found>;
     fn stamp(&mut self, at: Address<'_>) -> Option<Stamp>;
+    fn has_expired(&mut self, at: Address<'_>) -> bool;
     fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64;
     fn entries(&mut self, tenant: Tenant) -> u64;
     fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page;
@@ -31,6 +32,9 @@ macro_rules! reader {
             }
             fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
                 $type::stamp(self, at)
+            }
+            fn has_expired(&mut self, at: Address<'_>) -> bool {
+                $type::has_expired(self, at)
             }
             fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
                 $type::count(self, tenant, namespace, prefix)
@@ -119,9 +123,11 @@ pub(super) fn entry<'t>(
     scope: Scope<'t>,
     key: &'t str,
 ) -> Result<Answer<'t>, Answer<'t>> {
-    let found = reader.get(scope.address(key)?);
+    let at = scope.address(key)?;
+    let found = reader.get(at);
+    let expired = found.is_none() && reader.has_expired(at);
     let organization = &*scope.grant.organization().name;
-    Ok(Answer::Entry { found, organization, namespace: scope.namespace, key })
+    Ok(Answer::Entry { found, expired, organization, namespace: scope.namespace, key })
 }
 
 fn mget<'t>(

@@ -105,7 +105,7 @@ impl Writer<'_> {
                 Some(None) => write::ok_none(self.out),
                 None => write::nil(self.out),
             },
-            Answer::Entry { found, organization, namespace, key } => {
+            Answer::Entry { found, organization, namespace, key, .. } => {
                 self.entry(found.as_ref(), organization, namespace, key);
             }
             Answer::Object(json) => write::ok_json(self.out, json.as_bytes()),

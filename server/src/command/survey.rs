@@ -47,7 +47,7 @@ pub(crate) async fn survey<S: Survey>(
         Ok(Some(outcome)) => outcome.map_err(Failure::Denied),
         Err(error) => Err(Failure::Refused(refusal(&error))),
     };
-    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()) });
+    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()), ..Tally::default() });
     Some(outcome)
 }
 

@@ -17,12 +17,12 @@ use larder_engine::Values;
 use larder_protocol::{Code, Command, Verb};
 
 use super::App;
-use super::connection::Connection;
+use super::connection::{Connection, Counted};
 use super::problem::Problem;
 use crate::access::{Grant, Session};
 use crate::command::{Answer, Failure, Manner, Scope, Survey, execute, is_long, lists, need_of, survey};
 use crate::metrics::Interface;
-use crate::rooms::SMALL_BYTES;
+use crate::rooms::{Room, SMALL_BYTES};
 use crate::shared::Shared;
 
 /// See the module.
@@ -34,10 +34,18 @@ pub(crate) struct Caller {
     interface: Interface,
 }
 
+/// What was taken from an answer, with the places that it takes.
+#[derive(Debug)]
+pub(crate) struct Held<R> {
+    pub(crate) answer: R,
+    rooms: Vec<Room>,
+    _counted: Option<Counted>,
+}
+
 impl Caller {
     /// Carries out a command of this caller in a namespace, and renders its answer once that may be told. Every access of a
-    /// handler to the store goes this way. An answer that takes much memory waits for a place first, and keeps it until it
-    /// is sent.
+    /// handler to the store goes this way, or by [`ask`](Caller::ask). An answer that takes much memory waits for a place
+    /// first, and keeps it until it is sent.
     pub(crate) async fn execute(
         &mut self,
         namespace: &str,
@@ -55,6 +63,28 @@ impl Caller {
         command: &Command<'_>,
         render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
+        let Held { answer, rooms, .. } = self.ask_in(manner, namespace, command, render).await?;
+        Ok(self.connection.hold(answer, rooms))
+    }
+
+    /// Carries out one of several commands of a request, and takes from its answer what that needs. Whoever holds on to the
+    /// answer holds on to its places.
+    pub(crate) async fn ask<R>(
+        &mut self,
+        namespace: &str,
+        command: &Command<'_>,
+        take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
+    ) -> Result<Held<R>, Problem> {
+        self.ask_in(Manner::default(), namespace, command, take).await
+    }
+
+    async fn ask_in<R>(
+        &mut self,
+        manner: Manner,
+        namespace: &str,
+        command: &Command<'_>,
+        take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
+    ) -> Result<Held<R>, Problem> {
         let started = Instant::now();
         let Shared { limits, terms, .. } = &*self.app.shared;
         let mut rooms = Vec::new();
@@ -73,7 +103,8 @@ impl Caller {
             if answer.bytes() > SMALL_BYTES {
                 rooms.push(terms.replies.take().await.map_err(no_room)?);
             }
-            return Ok(self.connection.hold(render(answer, &values)?, rooms));
+            let counted = (!rooms.is_empty()).then(|| self.connection.holding());
+            return Ok(Held { answer: take(answer, &values)?, rooms, _counted: counted });
         }
     }
 

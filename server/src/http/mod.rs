@@ -19,6 +19,7 @@ mod front;
 mod guard;
 mod health;
 mod hooklistener;
+mod kestra;
 mod native;
 mod openapi;
 mod outlet;
@@ -54,7 +55,7 @@ use utoipa_axum::routes;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::Spoken;
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, Held};
 pub(crate) use guard::Guard;
 use problem::Problem;
 
@@ -160,6 +161,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(native::router())
         .merge(hooklistener::router())
         .merge(rocketstack::router())
+        .merge(kestra::router())
 }
 
 /// The routes, and what is before them.

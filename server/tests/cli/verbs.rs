@@ -55,6 +55,44 @@ fn conditions_decide() {
 }
 
 #[test]
+fn tasks_of_a_flow_have_their_like() {
+    let larder = Larder::start();
+    assert_eq!(larder.done(&["set", "test_b", "1", "--overwrite=false"]), "1\t-\n");
+    let refused = larder.run(&["set", "test_b", "2", "--overwrite=false"]);
+    refused
+        .refuses(1, "Cannot set value for key 'test_b'. Key already exists and overwrite is set to false.");
+    let refused = larder.run(&["set", "test_b", "2", "--overwrite=false", "--json"]);
+    let answer = "{\"key\":\"test_b\",\"result\":\"exists\",\"version\":1}\n";
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, answer));
+    for overwrite in ["--overwrite", "--overwrite=true"] {
+        larder.done(&["set", "test_b", "{\"address\":{\"country\":\"France\"}}", overwrite, "--ttl", "P30D"]);
+    }
+    assert_eq!(larder.run(&["set", "test_b", "2", "--overwrite=false", "--if-present"]).code, 2);
+    assert_eq!(larder.run(&["set", "test_b", "2", "--overwrite=maybe"]).code, 2);
+    assert_eq!(larder.done(&["get", "test_b", "--path", "/address/country"]), "\"France\"\n");
+
+    for verb in ["get", "del"] {
+        for flag in ["--error-on-missing", "--error-on-missing=true"] {
+            larder.run(&[verb, "nobody", flag]).refuses(1, "there is no entry \"nobody\"");
+        }
+        let missing = larder.run(&[verb, "nobody", "--error-on-missing=false"]);
+        assert_eq!((missing.code, missing.stdout.as_str(), missing.stderr.as_str()), (0, "", ""));
+        let missing = larder.done(&[verb, "nobody", "--error-on-missing=false", "--json"]);
+        assert_eq!(missing, "{\"key\":\"nobody\",\"result\":\"absent\"}\n");
+    }
+    larder.done(&["set", "test_a", "1"]);
+    larder.done(&["set", "other", "1"]);
+    let keys = larder.done(&["ls", "test_", "--all"]);
+    assert_eq!(
+        keys.lines().filter_map(|line| line.split('\t').next()).collect::<Vec<_>>(),
+        ["test_a", "test_b"]
+    );
+    assert_eq!(larder.done(&["ls", "nothing_", "--all"]), "");
+    larder.done(&["del", "test_a", "--error-on-missing=false"]);
+    larder.run(&["get", "test_a"]).refuses(1, "there is no entry");
+}
+
+#[test]
 fn expiry_is_set_kept_changed_and_taken() {
     let larder = Larder::start();
     let expires = |line: &str| line.trim_end().split('\t').nth(1).unwrap().to_owned();

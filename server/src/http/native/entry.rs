@@ -63,7 +63,7 @@ pub(super) async fn get(
     let command = Command::Entry { key: path.key().into() };
     caller
         .execute(path.namespace(), &command, |answer, values| {
-            let Answer::Entry { found, organization, namespace, key } = answer else {
+            let Answer::Entry { found, organization, namespace, key, .. } = answer else {
                 return Err(misrouted().into());
             };
             let found = found.ok_or_else(Problem::nil)?;
