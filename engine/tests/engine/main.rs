@@ -14,6 +14,7 @@ mod hints;
 mod journal;
 mod meddling;
 mod model;
+mod pages;
 mod salvage;
 mod snapshot;
 mod space;
