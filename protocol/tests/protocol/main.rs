@@ -4,6 +4,7 @@
 
 mod codec;
 mod json;
+mod merge;
 mod replies;
 mod requests;
 
