@@ -7,12 +7,14 @@
 mod compact;
 mod merge;
 mod pointer;
+mod read;
 mod scan;
 mod string;
 
 pub use compact::{Compact, compact};
 pub use merge::merge_patch;
 pub use pointer::{Pointer, PointerError, at_pointer};
+pub(crate) use read::Reader;
 pub(crate) use scan::string as scan_string;
 pub use string::{decode_string, encode_string};
 

@@ -3,9 +3,11 @@
 mod backup;
 mod cli;
 mod command;
+mod compaction;
 mod connection;
 mod serve;
 mod shared;
+mod upkeep;
 mod watchers;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::backup::Backups;
 use crate::command::hello;
+use crate::upkeep::Upkeep;
 use crate::watchers::Watchers;
 
 /// State of the server, shared by its connections.
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) durability: Durability,
     pub(crate) backups: Backups,
+    /// Whose turn it is to have the store compacted.
+    pub(crate) compaction: Upkeep,
     pub(crate) watchers: Watchers,
     pub(crate) counters: Counters,
     /// The fields of the reply to `HELLO`, which are the same for everybody.
@@ -45,6 +48,7 @@ impl Shared {
             limits,
             durability,
             backups,
+            compaction: Upkeep::default(),
             watchers,
             counters: Counters::default(),
             hello: hello::fields(&limits, durability),

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use larder_protocol::reply::{No, Reply, ReplyError};
-use larder_protocol::{Condition, Expiry, RequestError, RequestLine, Ttl, ValueType, Verb};
+use larder_protocol::{Condition, Expiry, RequestError, RequestLine, Ttl, ValueType, Verb, rfc3339};
 
 use super::read::{key_alone, value};
 use super::{Options, Replies, Request, in_namespace};
-use crate::instant::rfc3339;
 use crate::reply::{Deletion, Outcome, Refusal, Stamp, Value};
 
 /// `SET`: creates or replaces an entry.

@@ -7,6 +7,7 @@ mod json;
 mod merge;
 mod replies;
 mod requests;
+mod transactions;
 
 use proptest::test_runner::{Config, RngSeed};
 

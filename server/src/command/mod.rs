@@ -6,15 +6,18 @@
 //! [`write`](mod@write), and a new kind of answer only where none of the present ones fits.
 
 mod answer;
+mod change;
 mod entry;
 mod failure;
 pub(crate) mod hello;
 mod read;
 mod render;
 mod stats;
+mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
+pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
 pub(crate) use failure::{SHUTDOWN, refusal};
 pub(crate) use read::{Scope, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, refuse};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use larder_engine::{Address, Found, NamespacePage, NamespaceScan, Page, Scan, Stamp, Tenant, View, Writer};
-use larder_protocol::{Command, List};
+use larder_protocol::{Code, Command, Limits, List, ParseError};
 
 use super::answer::Answer;
 use super::failure::refusal;
@@ -51,13 +51,23 @@ reader!(Writer);
 pub(crate) struct Scope<'t> {
     pub(crate) tenant: Tenant,
     pub(crate) namespace: &'t str,
-    pub(crate) max_ttl_ms: u64,
+    pub(crate) limits: &'t Limits,
 }
 
 impl<'t> Scope<'t> {
     /// The full name of an entry, or the answer to one that cannot exist.
     pub(super) fn address(&self, key: &'t str) -> Result<Address<'t>, Answer<'t>> {
-        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()).into())
+        self.named(key).map_err(Answer::from)
+    }
+
+    /// As [`Scope::address`], with what is wrong as it is.
+    pub(super) fn named(&self, key: &'t str) -> Result<Address<'t>, ParseError> {
+        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()))
+    }
+
+    /// The same in another namespace, if one is named.
+    pub(super) fn within(self, namespace: Option<&'t str>) -> Scope<'t> {
+        Scope { namespace: namespace.unwrap_or(self.namespace), ..self }
     }
 }
 
@@ -81,7 +91,9 @@ fn try_read<'t>(
         Command::Exists { keys } => exists(reader, scope, keys)?,
         Command::Ttl { key } => ttl(reader, scope.address(key)?),
         Command::List(list) => entries(reader, scope, list),
-        Command::Count { prefix } => Answer::Number(reader.count(scope.tenant, scope.namespace, prefix)),
+        Command::Count { prefix } | Command::Delprefix { prefix, dry: true } => {
+            Answer::Number(reader.count(scope.tenant, scope.namespace, prefix))
+        }
         Command::Namespaces { prefix, limit, after } => {
             let scan = NamespaceScan { prefix, after: after.as_deref(), limit: *limit };
             Answer::Namespaces(reader.namespaces(scope.tenant, &scan))
@@ -95,8 +107,13 @@ fn try_read<'t>(
         | Command::Del { .. }
         | Command::Touch { .. }
         | Command::Persist { .. }
+        | Command::Incr(_)
+        | Command::Patch(_)
+        | Command::Delprefix { dry: false, .. }
+        | Command::Txn(_)
         | Command::Watch(_)
         | Command::Sync
+        | Command::Compact
         | Command::Backup { .. } => misrouted(),
     })
 }
@@ -144,5 +161,5 @@ fn entries<'t>(reader: &mut impl Reader, scope: Scope<'t>, list: &List<'_>) -> A
 pub(super) fn misrouted<'t>() -> Answer<'t> {
     debug_assert!(false, "a command is carried out where its row in the table says");
     let text = "this command went astray within the server; please report it".to_owned();
-    larder_protocol::ParseError { code: larder_protocol::Code::Internal, text }.into()
+    ParseError { code: Code::Internal, text }.into()
 }

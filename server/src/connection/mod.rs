@@ -6,6 +6,7 @@
 
 mod round;
 mod socket;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -18,12 +19,13 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use larder_protocol::reply::write;
-use larder_protocol::{Code, Frame, LineCodec, lines};
+use larder_protocol::{Code, Frame, LineCodec, ParseError, lines};
 use tokio::net::TcpStream;
 use tokio_util::codec::Decoder;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::{SHUTDOWN, refusal, refuse};
+use crate::compaction;
 use crate::shared::{Shared, Tally};
 use round::Round;
 use socket::Socket;
@@ -39,8 +41,8 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let mut connection = Connection::new(stream, shared);
-    connection.run(shutdown).await?;
+    let mut connection = Connection::new(stream, shared, shutdown);
+    connection.run().await?;
     connection.socket.close().await
 }
 
@@ -59,23 +61,26 @@ struct Connection {
     codec: LineCodec,
     namespaces: Namespaces,
     watching: Option<Watching>,
+    shutdown: CancellationToken,
     /// Commands of the last turn: a client that pipelines sends about as many again.
     turn_capacity: usize,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, shared: Arc<Shared>) -> Connection {
+    fn new(stream: TcpStream, shared: Arc<Shared>, shutdown: CancellationToken) -> Connection {
         Connection {
             socket: Socket::new(stream),
-            codec: LineCodec::new(shared.limits.line_bytes()),
+            codec: LineCodec::new(shared.limits.lines()),
             namespaces: Namespaces::new(),
             watching: None,
+            shutdown,
             turn_capacity: 1,
             shared,
         }
     }
 
-    async fn run(&mut self, shutdown: CancellationToken) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
+        let shutdown = self.shutdown.clone();
         let mut input = BytesMut::new();
         let mut stopped = pin!(shutdown.cancelled());
         let mut at_end = false;
@@ -159,6 +164,13 @@ impl Connection {
                 Next::Turn => {}
                 Next::Sync => self.sync().await,
                 Next::Backup(name) => self.backup(&name).await,
+                Next::Compact => self.compact().await,
+                Next::Delprefix(prefix, namespace) => {
+                    let namespace = namespace.as_deref().unwrap_or(self.namespaces.last()).to_owned();
+                    if self.delete_prefix(&namespace, &prefix).await.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
                 Next::Watch(watch, namespace) => self.watch(&watch, namespace.as_deref()),
                 Next::Close => return Ok(ControlFlow::Break(())),
             }
@@ -184,10 +196,30 @@ impl Connection {
     }
 
     async fn backup(&mut self, name: &str) {
-        if !self.socket.is_local() {
-            return self.refuse(Code::Denied, "only clients on the server's own machine may do this");
+        if self.is_operator() {
+            let made = self.shared.backups.make(&self.shared.store, name).await;
+            self.answer_object(made);
         }
-        match self.shared.backups.make(&self.shared.store, name).await {
+    }
+
+    async fn compact(&mut self) {
+        if self.is_operator() {
+            let compacted = compaction::compact(&self.shared.compaction, &self.shared.store).await;
+            self.answer_object(compacted);
+        }
+    }
+
+    /// Whether the client may do what is for the operator alone. If not it is told so.
+    fn is_operator(&mut self) -> bool {
+        let is_local = self.socket.is_local();
+        if !is_local {
+            self.refuse(Code::Denied, "only clients on the server's own machine may do this");
+        }
+        is_local
+    }
+
+    fn answer_object(&mut self, object: Result<Vec<u8>, ParseError>) {
+        match object {
             Ok(json) => {
                 self.shared.counters.add(Tally { commands: 1, errors: 0 });
                 write::ok_json(&mut self.socket.output, &json);
@@ -197,9 +229,10 @@ impl Connection {
     }
 
     fn too_long(&mut self) {
+        let lines = self.shared.limits.lines();
         let text = format!(
-            "the line is over its limit of {} bytes, and was discarded",
-            self.shared.limits.line_bytes()
+            "the line is over its limit of {} bytes ({} for TXN), and was discarded",
+            lines.line_bytes, lines.transaction_bytes
         );
         self.refuse(Code::TooLong, &text);
     }

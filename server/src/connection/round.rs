@@ -6,12 +6,14 @@
 use std::io;
 
 use larder_engine::{Address, Error, Pending, Tenant};
-use larder_protocol::Command;
+use larder_protocol::{Command, Request};
 use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
-use crate::command::{Answer, Rendering, Scope, Sources, read, refusal, refuse, write};
+use crate::command::{
+    ATTEMPTS_MAX, Ahead, Answer, Rendering, Scope, Sources, ahead, is_change, read, refusal, refuse, write,
+};
 use crate::shared::{Shared, Tally};
 
 /// Stored bytes that the answers of one round may point at.
@@ -28,29 +30,39 @@ impl Round<'_> {
     /// Answers all steps, in order, into the socket's buffer.
     pub(super) async fn steps(&mut self, steps: &[Step<'_>]) -> io::Result<()> {
         let mut rest = steps;
+        let mut attempts = 0;
         while !rest.is_empty() {
-            let taken = self.round(rest).await?;
+            let taken = self.round(rest, attempts < ATTEMPTS_MAX).await?;
+            attempts = if taken == 0 { attempts + 1 } else { 0 };
             rest = &rest[taken..];
         }
         Ok(())
     }
 
-    /// Answers as many steps as one round may take. Returns how many.
-    async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
+    /// Answers as many steps as one round may take. Returns how many: none if the first has to be prepared once more, for
+    /// which a `patient` round leaves it.
+    async fn round(&mut self, steps: &[Step<'_>], patient: bool) -> io::Result<usize> {
         let (shared, namespaces) = (self.shared, self.namespaces);
         let mut taken = 0;
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
+            let (mut ahead, steps) = self.prepare(steps, patient);
             shared.store.write(|writer| {
                 writer.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| answer(writer, write, step, shared, namespaces));
+                let answers = carry_out(steps, |step| {
+                    answer(step, shared, namespaces, |scope, command| {
+                        write(writer, scope, command, &mut ahead)
+                    })
+                });
                 taken = answers.len();
                 answers
             })
         } else {
             shared.store.read(|view| {
                 view.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| answer(view, read, step, shared, namespaces));
+                let answers = carry_out(steps, |step| {
+                    answer(step, shared, namespaces, |scope, command| Some(read(view, scope, command)))
+                });
                 taken = answers.len();
                 answers
             })
@@ -61,6 +73,22 @@ impl Round<'_> {
             self.after_failure(&steps[..taken], &error).await?;
         }
         Ok(taken)
+    }
+
+    /// Makes ahead what the steps change, and leaves those for which there is no room to another round.
+    fn prepare<'c>(&self, steps: &'c [Step<'c>], patient: bool) -> (Ahead, &'c [Step<'c>]) {
+        let (shared, namespaces) = (self.shared, self.namespaces);
+        let changes = steps.iter().enumerate().filter_map(|(index, step)| {
+            let request = step.request.as_ref().ok().filter(|request| is_change(&request.command))?;
+            Some((index, scope(step, request, shared, namespaces), &request.command))
+        });
+        if changes.clone().next().is_none() {
+            return (Ahead::default(), steps);
+        }
+        let commands = changes.clone().map(|(_, scope, command)| (scope, command));
+        let (ahead, count) = ahead(&shared.store, patient, commands);
+        let end = changes.clone().nth(count).map_or(steps.len(), |(index, _, _)| index);
+        (ahead, &steps[..end])
     }
 
     /// Renders the answers, waits until they may be told, and writes out what does not fit into one buffer. The inner
@@ -111,7 +139,10 @@ impl Round<'_> {
         for step in steps {
             let mut outcome = Err(error.clone());
             if !step.writes() {
-                let pending = shared.store.read(|view| vec![answer(view, read, step, shared, namespaces)]);
+                let pending = shared.store.read(|view| {
+                    let reread = |scope, command| Some(read(view, scope, command));
+                    answer(step, shared, namespaces, reread).into_iter().collect()
+                });
                 outcome = self.finish(pending).await?;
             }
             if outcome.is_err() {
@@ -134,15 +165,15 @@ fn keys<'t>(steps: &'t [Step<'t>], namespaces: &'t Namespaces) -> impl Iterator<
     })
 }
 
-/// Collects the answers of steps, until they hold too much.
+/// Collects the answers of steps, until they hold too much, or one has to wait for another round.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
-    mut answer: impl FnMut(&'t Step<'t>) -> Answer<'t>,
+    mut answer: impl FnMut(&'t Step<'t>) -> Option<Answer<'t>>,
 ) -> Vec<Answer<'t>> {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
-        let answer = answer(step);
+        let Some(answer) = answer(step) else { break };
         bytes += answer.bytes();
         answers.push(answer);
         if bytes >= ROUND_BYTES_MAX {
@@ -154,22 +185,25 @@ fn carry_out<'t>(
 
 /// The answer to one step, by way of `carry_out`, which is the dispatcher of either lock.
 #[inline]
-fn answer<'t, A>(
-    access: &mut A,
-    carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
+fn answer<'t>(
     step: &'t Step<'t>,
-    shared: &Shared,
+    shared: &'t Shared,
     namespaces: &'t Namespaces,
-) -> Answer<'t> {
+    carry_out: impl FnOnce(Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
+) -> Option<Answer<'t>> {
     match &step.request {
-        Ok(request) => {
-            let scope = Scope {
-                tenant: Tenant::DEFAULT,
-                namespace: step.namespace(request, namespaces),
-                max_ttl_ms: shared.limits.max_ttl_ms,
-            };
-            carry_out(access, scope, &request.command)
-        }
-        Err(error) => error.clone().into(),
+        Ok(request) => carry_out(scope(step, request, shared, namespaces), &request.command),
+        Err(error) => Some(error.clone().into()),
     }
+}
+
+/// Where a step acts.
+#[inline]
+fn scope<'t>(
+    step: &'t Step<'t>,
+    request: &'t Request<'t>,
+    shared: &'t Shared,
+    namespaces: &'t Namespaces,
+) -> Scope<'t> {
+    Scope { tenant: Tenant::DEFAULT, namespace: step.namespace(request, namespaces), limits: &shared.limits }
 }

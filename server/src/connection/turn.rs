@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use larder_protocol::{Command, Limits, Lines, ParseError, Request, Verb, Watch, parse};
+use larder_protocol::{Command, Limits, Lines, ParseError, Request, Watch, parse};
 
 /// Weight at which a turn is full.
 const TURN_WEIGHT_MAX: usize = 256;
@@ -21,7 +21,7 @@ pub(super) struct Step<'c> {
 impl Step<'_> {
     /// Whether the command may change the store.
     pub(super) fn writes(&self) -> bool {
-        self.request.as_ref().is_ok_and(|request| request.command.verb().row().writes)
+        self.request.as_ref().is_ok_and(|request| request.command.writes())
     }
 
     /// The namespace that a request acts in.
@@ -42,6 +42,10 @@ pub(super) enum Next<'c> {
     Sync,
     /// `BACKUP`, of that name, of everything before it at least.
     Backup(Cow<'c, str>),
+    /// `DELPREFIX`, of that prefix in the namespace.
+    Delprefix(Cow<'c, str>, Option<Cow<'c, str>>),
+    /// `COMPACT`.
+    Compact,
     /// `WATCH`, in the namespace that it names, of everything after everything before. Nothing but `QUIT` may follow.
     Watch(Watch<'c>, Option<Cow<'c, str>>),
     /// The end of the connection.
@@ -102,6 +106,10 @@ impl<'c> Turn<'c> {
                 self.next = Next::Watch(watch, ns);
                 return;
             }
+            Ok(Request { ns, command: Command::Delprefix { prefix, dry: false } }) => {
+                self.next = Next::Delprefix(prefix, ns);
+                return;
+            }
             other => other,
         };
         match request.as_ref().map(|request| &request.command) {
@@ -111,6 +119,10 @@ impl<'c> Turn<'c> {
             }
             Ok(Command::Backup { name }) => {
                 self.next = Next::Backup(name.clone());
+                return;
+            }
+            Ok(Command::Compact) => {
+                self.next = Next::Compact;
                 return;
             }
             Ok(Command::Quit) => self.next = Next::Close,
@@ -126,8 +138,12 @@ fn weight_of(command: &Command<'_>) -> usize {
         Command::Mget { keys } | Command::Exists { keys } => keys.len(),
         Command::List(list) => list.limit,
         Command::Namespaces { limit, .. } => *limit,
+        // Looked up twice: once to prepare it, and once to carry it out.
+        Command::Incr(_) => 2,
+        Command::Patch(_) => 4,
+        Command::Txn(transaction) => transaction.checks.len() + transaction.operations.len() + 1,
         // It may have to look at a whole namespace.
-        command if command.verb() == Verb::Count => TURN_WEIGHT_MAX,
+        Command::Count { .. } | Command::Delprefix { .. } => TURN_WEIGHT_MAX,
         _ => 1,
     }
 }
@@ -155,10 +171,26 @@ mod tests {
     }
 
     #[test]
+    fn a_command_weighs_what_it_costs() {
+        let turn_of = |line: &str| turns(&line.repeat(TURN_WEIGHT_MAX)).first().map(|(steps, _)| *steps);
+        assert_eq!(turn_of("INCR a\n"), Some(TURN_WEIGHT_MAX / 2));
+        assert_eq!(turn_of("PATCH a {}\n"), Some(TURN_WEIGHT_MAX / 4));
+        let check = r#"{"key":"a","version":1}"#;
+        let checks = [check; 40].join(",");
+        let operations = [r#"["del","a"]"#; 23].join(",");
+        let transaction = format!("TXN {{\"check\":[{checks}],\"ops\":[{operations}]}}\n");
+        assert_eq!(turn_of(&transaction), Some(TURN_WEIGHT_MAX / 64));
+    }
+
+    #[test]
     fn sync_backup_watch_and_quit_end_a_turn() {
         assert_eq!(turns("SYNC\nPING\n"), [(0, Next::Sync), (1, Next::Turn)]);
         assert_eq!(turns("PING\nBACKUP b\nPING\n"), [(1, Next::Backup("b".into())), (1, Next::Turn)]);
         assert_eq!(turns("nonsense\nSYNC\nQUIT\n"), [(1, Next::Sync), (1, Next::Close)]);
+        assert_eq!(turns("PING\nCOMPACT\nPING\n"), [(1, Next::Compact), (1, Next::Turn)]);
+        let next = Next::Delprefix("a".into(), Some("n".into()));
+        assert_eq!(turns("PING\nDELPREFIX a ns=n\nPING\n"), [(1, next), (1, Next::Turn)]);
+        assert_eq!(turns("PING\nDELPREFIX a dry=1\nPING\n"), [(2, Next::Turn), (1, Next::Turn)]);
         let watch = Watch { prefix: "a".into(), all: false, from: Some(3), values: false };
         let next = Next::Watch(watch, Some("n".into()));
         assert_eq!(turns("PING\nWATCH prefix=a from=3 ns=n\n"), [(1, next)]);
