@@ -35,6 +35,29 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! # Transactions
+//! Checks and writes that happen all or not at all:
+//!
+//! ```no_run
+//! use larder_client::reply::Commit;
+//! use larder_client::request::{Del, Set, Transaction};
+//! use larder_client::{Error, blocking};
+//!
+//! let mut client = blocking::Client::connect("127.0.0.1:5273")?;
+//! let balance = client.get("balance:1")?.expect("there is an account");
+//! let transfer = Transaction::new()
+//!     .check("balance:1", balance.version)
+//!     .check_absent("transfer:7")
+//!     .set(Set::new("balance:1", "95"))
+//!     .set(Set::new("transfer:7", r#"{"amount":5}"#))
+//!     .del(Del::new("pending:7"));
+//! match client.transact(&transfer)? {
+//!     Commit::Done { version } => println!("done, version {version:?}"),
+//!     Commit::Refused { check } => println!("check {check} did not hold; read again"),
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! # Watching
 //! `watch` of a client gives every change as it becomes durable, from any version on that the server still has:
 //!
