@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::affinity::pin;
-use crate::contender::{Contender, Kind, Program};
+use crate::contender::{Contender, Kind, Program, Purpose};
 use crate::measure::{ServerUsage, measure};
 use crate::pool::Pool;
 use crate::procfs;
@@ -104,7 +104,7 @@ fn cells(programs: &[Program]) -> Vec<Cell> {
 /// A server takes over the core of the thread that starts it.
 fn start(program: &Program, conditions: &Conditions) -> Result<Contender, Error> {
     pin(conditions.server_core)?;
-    let contender = Contender::start(program, conditions.value_bytes)?;
+    let contender = Contender::start(program, Purpose::Requests { value_bytes: conditions.value_bytes })?;
     pin(conditions.generator_core)?;
     Ok(contender)
 }
@@ -139,7 +139,9 @@ impl Cell {
         let workload = Workload {
             dialect,
             pipeline: self.pipeline,
+            first_key: 0,
             keys,
+            deadlines: None,
             values,
             choice: Choice::Random { set_share: self.set_share },
             budget: Budget::Until(Instant::now() + duration),

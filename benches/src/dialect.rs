@@ -1,7 +1,8 @@
 //! What the load generator has to know of a protocol: how a GET and a SET are written, and where a reply ends.
 //!
 //! Both dialects answer in the order asked, and so replies carry no identity here. A reply is recognised, not parsed:
-//! its kind and the size of its value are all that the check needs.
+//! its kind and the size of its value are all that the check needs. Of what is announced to who watches, it is which
+//! entry has expired.
 
 mod larder;
 mod resp;
@@ -41,7 +42,20 @@ pub struct Recognised {
     pub length: usize,
 }
 
-/// The bytes are not the start of any reply to a GET or a SET.
+/// What a server tells a connection that watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// From now on everything is announced.
+    Begun,
+    /// The entry of this key number has expired.
+    Expired(u64),
+    /// Something else, and not of interest.
+    Other,
+    /// The server refused, or ends the watch; the text says why.
+    Error,
+}
+
+/// The bytes are not the start of anything that a server could say here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -59,6 +73,30 @@ impl Dialect {
         match self {
             Self::Larder => larder::encode_set(key, value, out),
             Self::Resp => resp::encode_set(key, value, out),
+        }
+    }
+
+    /// Appends a request to store `value` under `key` until a time in Unix milliseconds.
+    pub fn encode_set_until(self, key: &[u8], value: &[u8], deadline_ms: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Larder => larder::encode_set_until(key, value, deadline_ms, out),
+            Self::Resp => resp::encode_set_until(key, value, deadline_ms, out),
+        }
+    }
+
+    /// Appends a request to be told which entries expire.
+    pub fn encode_watch(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self {
+            Self::Larder => larder::WATCH,
+            Self::Resp => resp::WATCH,
+        });
+    }
+
+    /// The notice that `bytes` starts with and its length, or `None` while it is incomplete.
+    pub fn recognise_notice(self, bytes: &[u8]) -> Result<Option<(Notice, usize)>, Malformed> {
+        match self {
+            Self::Larder => larder::recognise_notice(bytes),
+            Self::Resp => resp::recognise_notice(bytes),
         }
     }
 
@@ -87,6 +125,23 @@ mod tests {
                 }
             }
             assert_eq!(replies, expected, "split at {split}");
+            assert_eq!(start, stream.len(), "split at {split}");
+        }
+    }
+
+    /// The same of what is announced.
+    pub(super) fn noticed_at_every_split(dialect: Dialect, stream: &[u8], expected: &[Notice]) {
+        for split in 0..=stream.len() {
+            let (mut notices, mut start) = (Vec::new(), 0);
+            for end in [split, stream.len()] {
+                while let Some((notice, length)) =
+                    dialect.recognise_notice(&stream[start..end]).expect("well formed")
+                {
+                    notices.push(notice);
+                    start += length;
+                }
+            }
+            assert_eq!(notices, expected, "split at {split}");
             assert_eq!(start, stream.len(), "split at {split}");
         }
     }

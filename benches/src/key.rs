@@ -17,9 +17,31 @@ pub fn key(id: u64) -> [u8; KEY_BYTES] {
     key
 }
 
+/// The number of a key, or `None` if it is not one of these.
+#[must_use]
+pub fn id(key: &[u8]) -> Option<u64> {
+    let digits = key.strip_prefix(b"user:").filter(|_| key.len() == KEY_BYTES)?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_tells_its_number() {
+        for number in [0, 4711, KEYS_MAX - 1] {
+            assert_eq!(id(&key(number)), Some(number));
+        }
+        for other in
+            ["", "user:", "user:+000000000000000001", "user:00000000000000000001", "users:000000000000000001"]
+        {
+            assert_eq!(id(other.as_bytes()), None, "{other}");
+        }
+    }
 
     #[test]
     fn keys_are_padded_to_one_width() {

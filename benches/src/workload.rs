@@ -34,6 +34,25 @@ pub enum Choice {
     },
 }
 
+/// When entries expire, by the numbers of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// The first deadline, in Unix milliseconds.
+    pub first_ms: u64,
+    /// Milliseconds from that of one key to that of the next.
+    pub step_ms: u64,
+    /// Milliseconds after which they begin again.
+    pub span_ms: u64,
+}
+
+impl Deadlines {
+    /// The deadline of a key, counted from the first.
+    #[must_use]
+    pub fn of(&self, number: u64) -> u64 {
+        self.first_ms + number * self.step_ms % self.span_ms
+    }
+}
+
 /// How long requests are issued. Those in flight at the end are still awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
@@ -50,8 +69,12 @@ pub struct Workload<'a> {
     pub dialect: Dialect,
     /// Requests that a connection writes before it waits.
     pub pipeline: usize,
-    /// The number of keys.
+    /// The number of the first key.
+    pub first_key: u64,
+    /// How many keys there are.
     pub keys: u64,
+    /// When what is stored expires, if it does.
+    pub deadlines: Option<Deadlines>,
     /// What is stored.
     pub values: &'a Values,
     /// Which request comes next.
@@ -67,7 +90,8 @@ impl<'a> Workload<'a> {
     #[must_use]
     pub fn fill(dialect: Dialect, pipeline: usize, keys: u64, values: &'a Values, random: Random) -> Self {
         let choice = Choice::Fill { next: 0 };
-        Self { dialect, pipeline, keys, values, choice, budget: Budget::Requests(keys), random }
+        let budget = Budget::Requests(keys);
+        Self { dialect, pipeline, first_key: 0, keys, deadlines: None, values, choice, budget, random }
     }
 
     /// Appends the next batch to `out` and its operations to `asked`; nothing once the budget is used up.
@@ -76,12 +100,18 @@ impl<'a> Workload<'a> {
             if !self.budget.take(now) {
                 return;
             }
-            let (operation, id) = self.choose();
+            let (operation, number) = self.choose();
+            let key = key(self.first_key + number);
             match operation {
-                Operation::Get => self.dialect.encode_get(&key(id), out),
+                Operation::Get => self.dialect.encode_get(&key, out),
                 Operation::Set => {
-                    let value = self.values.pick(&mut self.random);
-                    self.dialect.encode_set(&key(id), value.as_bytes(), out);
+                    let value = self.values.pick(&mut self.random).as_bytes();
+                    match self.deadlines {
+                        None => self.dialect.encode_set(&key, value, out),
+                        Some(deadlines) => {
+                            self.dialect.encode_set_until(&key, value, deadlines.of(number), out);
+                        }
+                    }
                 }
             }
             asked.push(operation);
@@ -140,6 +170,17 @@ mod tests {
         assert_eq!(asked, [Operation::Set; 10]);
         for (id, line) in text.lines().enumerate() {
             assert!(line.starts_with(&format!("SET user:{id:019} {{")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_fill_of_what_expires_says_when() {
+        let values = Values::generate(&mut Random::seeded(1), 20);
+        let deadlines = Deadlines { first_ms: 1_773_572_400_000, step_ms: 10, span_ms: 20 };
+        let fill = Workload::fill(Dialect::Larder, 4, 3, &values, Random::seeded(1));
+        let (text, _) = sent(Workload { first_key: 40, deadlines: Some(deadlines), ..fill });
+        for (line, (id, time)) in text.lines().zip([(40, "00Z"), (41, "00.01Z"), (42, "00Z")]) {
+            assert!(line.starts_with(&format!("SET user:{id:019} at=2026-03-15T11:00:{time} {{")), "{line}");
         }
     }
 

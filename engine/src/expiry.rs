@@ -254,7 +254,7 @@ mod tests {
 
     impl Clock for Hand {
         fn wall_ms(&self) -> u64 {
-            1_000_000
+            1_000_000 + self.boot_ms()
         }
         fn boot_ms(&self) -> u64 {
             self.0.load(Ordering::Relaxed)
@@ -269,12 +269,16 @@ mod tests {
         format!("k{number}")
     }
 
-    /// So many entries that are due in the same second, and that second passed.
-    fn due_at_once(entries: usize) -> Store {
-        let hand = Arc::new(Hand::default());
-        let clock: Arc<dyn Clock> = Arc::<Hand>::clone(&hand);
-        let options = Options::new().background(false).clock(clock);
-        let store = options.open_on(Arc::new(SimDisk::new(1))).unwrap();
+    fn open(disk: &SimDisk, hand: &Arc<Hand>) -> Store {
+        let clock: Arc<dyn Clock> = Arc::<Hand>::clone(hand);
+        Options::new().background(false).clock(clock).open_on(Arc::new(disk.clone())).unwrap()
+    }
+
+    /// So many entries that are due in the same second, and that second passed: while the store runs, or before it is opened
+    /// again.
+    fn due_at_once(entries: usize, is_reopened: bool) -> Store {
+        let (disk, hand) = (SimDisk::new(1), Arc::new(Hand::default()));
+        let store = open(&disk, &hand);
         let fill = store.write(|writer| {
             for number in 0..entries {
                 let deadline = 1_002_000 + number as u64 % 1000;
@@ -282,14 +286,26 @@ mod tests {
             }
         });
         fill.wait().unwrap();
-        hand.0.store(3000, Ordering::Relaxed);
-        store
+        let pass = || hand.0.store(3000, Ordering::Relaxed);
+        if !is_reopened {
+            pass();
+            return store;
+        }
+        store.close().unwrap();
+        pass();
+        open(&disk, &hand)
     }
 
     #[test]
     fn many_due_at_once_go_in_portions_between_which_everybody_has_a_turn() {
-        const ENTRIES: usize = 20_000;
-        let store = due_at_once(ENTRIES);
+        for is_reopened in [false, true] {
+            go_in_portions(&due_at_once(ENTRIES, is_reopened));
+        }
+    }
+
+    const ENTRIES: usize = 20_000;
+
+    fn go_in_portions(store: &Store) {
         let (mut ended, mut rounds) = (0, 0);
         while let Round::More(count) = store.inner.expire_portion().unwrap() {
             // Nothing is locked now, and all that is told is exact.
@@ -308,7 +324,7 @@ mod tests {
     /// Without the expire record the entry would be as absent. Answers do not wait for the disk because of it.
     #[test]
     fn nobody_waits_for_expirations_to_be_on_disk() {
-        let store = due_at_once(1000);
+        let store = due_at_once(1000, false);
         while store.inner.expire_portion().unwrap() != Round::Idle(None) {}
         assert_eq!((store.stats().entries, store.stats().acknowledged_sequence), (0, 1000));
         assert!(store.read(|view| view.get(at("k1")).is_some()).is_ready());
@@ -326,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_changes_between_noting_and_ending_is_left_alone() {
-        let store = due_at_once(3);
+        let store = due_at_once(3, false);
         let inner = &store.inner;
         assert_eq!(inner.turn_timers(), Progress::Done);
         let due = note_due(&inner.state());

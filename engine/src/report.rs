@@ -81,6 +81,8 @@ pub struct Stats {
     pub expired: u64,
     /// How long after their deadline that was logged, in the manner of `sync_micros_log2`.
     pub expiry_lag_micros_log2: [u64; SYNC_BUCKETS],
+    /// How long opening the store took, recovery included.
+    pub recovery_time: Duration,
     /// Whether the log has failed.
     pub failed: bool,
     /// Whether there was no room for the log to grow when that was last tried: puts are refused with

@@ -180,9 +180,11 @@ impl Store {
         let (version, values) = (state.next_sequence - 1, Values::new(&state));
         // After a failure the state is the acknowledged one: nothing to wait for.
         let until = if state.failed { 0 } else { version };
+        // Under the lock: a deadline that is moved afterwards has not passed.
+        let now_ms = inner.clock.now_ms();
         drop(state);
         inner.clock.note_told();
-        let snapshot = Snapshot { inner: Arc::clone(inner), number, version, now_ms: inner.clock.now_ms() };
+        let snapshot = Snapshot { inner: Arc::clone(inner), number, version, now_ms };
         Pending::new(inner, snapshot, values, until, false)
     }
 }

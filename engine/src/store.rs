@@ -370,6 +370,7 @@ impl Store {
             overdue_entries: state.index.overdue_so_far(),
             expired: inner.expirer.expired(),
             expiry_lag_micros_log2: inner.expirer.lags().counts(),
+            recovery_time: inner.report.duration,
             failed: state.failed,
             short_of_space: inner.catalog.is_short(),
         }
@@ -417,10 +418,12 @@ impl Inner {
 
     /// A look at the state now.
     fn glance(&self, state: &State) -> Glance {
+        let now_ms = self.clock.now_ms();
+        // Afterwards: noted before, a mark in between would be below the time that is told.
         if state.index.was_ever_timed() {
             self.clock.note_told();
         }
-        Glance::at(self.clock.now_ms())
+        Glance::at(now_ms)
     }
 
     /// Marks the time, if anybody was told what depends on it since it was last marked. Should that fail it is tried again

@@ -11,7 +11,7 @@
 use larder_engine::disk::Disk;
 use larder_engine::disk::sim::{Fault, SimDisk, Survival};
 use larder_engine::{
-    Address, ChangeKind, Clock, Compaction, Condition, Durability, Error, Options, Put, Result, Scan,
+    Address, ChangeKind, Clock, Compaction, Condition, Durability, Error, Expiry, Options, Put, Result, Scan,
     SnapshotLimits, Store, Tenant, Watch, restore_on,
 };
 use shuttle::rand::{Rng, thread_rng};
@@ -510,6 +510,30 @@ fn entries_expire_once_while_they_are_read_and_written() {
         let stats = store.stats();
         assert_eq!((stats.sequence, stats.entries, stats.overdue_entries), (7, 1, 0));
         assert_eq!(store.get(at("a")).unwrap().unwrap().value, b"2");
+        store.close().unwrap();
+    });
+}
+
+/// An entry that is there all the time is in every snapshot, though its deadline is moved just before it passes: version and
+/// time of a snapshot are those of one instant.
+#[test]
+fn a_snapshot_is_of_one_instant() {
+    explore("instant", |seed| {
+        let (disk, clock) = (SimDisk::new(seed), Arc::new(SetClock::default()));
+        let options = options(Durability::Durable).clock(Arc::<SetClock>::clone(&clock));
+        let store = open(&disk, options).unwrap();
+        store.put(at("a"), &Put::new(b"1").expires_at(1_000_010)).unwrap().unwrap();
+        let board = Arc::new(Board::default());
+        join([
+            spawn(&store, &board, move |store, _| {
+                store.touch(at("a"), Expiry::Never).unwrap().unwrap();
+                clock.0.store(10, Ordering::SeqCst);
+            }),
+            spawn(&store, &board, |store, _| {
+                let snapshot = store.snapshot(SnapshotLimits::default()).wait().unwrap();
+                assert!(snapshot.get(at("a")).unwrap().is_some(), "at {}", snapshot.version());
+            }),
+        ]);
         store.close().unwrap();
     });
 }

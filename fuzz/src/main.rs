@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use cap::Cap;
 use larder_fuzz::mutate::{Random, mutate};
+use std::alloc::System;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -44,6 +46,13 @@ const TARGETS: [Target; 5] = [
         iterations: 20_000,
     },
 ];
+
+/// Counts what is allocated, touched or not.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
+
+/// Most memory that the process may ever have taken, in bytes: an input is a few kilobytes, and so are the files made of it.
+const MEMORY_MAX: usize = 128 << 20;
 
 /// An input that takes this long hangs.
 const HANG: Duration = Duration::from_secs(10);
@@ -118,7 +127,8 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         if !run_target(target, iterations, arguments.seed) {
             return Ok(false);
         }
-        println!("{}: {iterations} inputs in {:.1} s", target.name, started.elapsed().as_secs_f64());
+        let (seconds, mib) = (started.elapsed().as_secs_f64(), MEMORY.max_allocated() >> 20);
+        println!("{}: {iterations} inputs in {seconds:.1} s, {mib} MiB of memory at most", target.name);
     }
     Ok(true)
 }
@@ -138,7 +148,12 @@ fn run_target(target: &Target, iterations: u64, seed: u64) -> bool {
         }
         *current() = (target.name, input.clone());
         // A target keeps nothing from one input to the next that a panic could leave half done.
-        if panic::catch_unwind(|| (target.run)(&input)).is_err() {
+        let run = || {
+            (target.run)(&input);
+            let taken = MEMORY.max_allocated();
+            assert!(taken <= MEMORY_MAX, "{taken} bytes of memory were taken");
+        };
+        if panic::catch_unwind(run).is_err() {
             return false;
         }
     }

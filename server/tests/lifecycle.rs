@@ -1,11 +1,11 @@
 //! Starting, configuring and stopping the binary: what it says, and what it exits with.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -316,8 +316,6 @@ fn a_client_that_does_not_read_cannot_hold_the_stop_up() {
 #[test]
 fn output_that_is_closed_or_full_is_put_up_with() {
     let directory = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let closed = || {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -325,10 +323,9 @@ fn output_that_is_closed_or_full_is_put_up_with() {
         Stdio::from(writer)
     };
     for (name, stdout, stderr) in [("full", full(), full()), ("closed", closed(), closed())] {
-        let mut command = serve();
-        command.arg("--data").arg(directory.path().join(name)).args(["--listen", &address, "--log", "trace"]);
-        let mut child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
-        let mut client = connect_when_up(&address);
+        let mut command = serve_in(&directory.path().join(name));
+        let mut child = command.args(["--log", "trace"]).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let mut client = Client::connect(address_when_up(&mut child));
         assert_eq!(client.ask("SET a 1"), "OK 1 -");
         drop(client);
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
@@ -340,14 +337,29 @@ fn output_that_is_closed_or_full_is_put_up_with() {
     assert_eq!(command.stdout(full()).stderr(full()).status().unwrap().code(), Some(1));
 }
 
-/// A server whose output goes nowhere can only be seen to be up by its port.
-fn connect_when_up(address: &str) -> Client {
-    let address = address.parse().unwrap();
+/// Where a server listens whose output goes nowhere: only the system can tell.
+fn address_when_up(child: &mut Child) -> SocketAddr {
     loop {
-        if let Ok(mut stream) = std::net::TcpStream::connect(address) {
-            stream.write_all(b"").unwrap();
-            return Client::connect(address);
+        assert!(child.try_wait().unwrap().is_none(), "the server has ended");
+        let files = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        let names =
+            files.filter_map(|file| fs::read_link(file.path()).ok()?.into_os_string().into_string().ok());
+        let sockets: HashSet<String> = names
+            .filter_map(|name| Some(name.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
+        if let Some(port) = table.lines().find_map(|line| listening_port(line, &sockets)) {
+            return SocketAddr::from(([127, 0, 0, 1], port));
         }
         thread::yield_now();
     }
+}
+
+/// The port of a line of `/proc/net/tcp`, if one of these sockets listens there.
+fn listening_port(line: &str, sockets: &HashSet<String>) -> Option<u16> {
+    const LISTENING: &str = "0A";
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (local, state, socket) = (fields.get(1)?, *fields.get(3)?, *fields.get(9)?);
+    let port = local.split_once(':')?.1;
+    (state == LISTENING && sockets.contains(socket)).then(|| u16::from_str_radix(port, 16).ok())?
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A bound on every wait for the server, so that a test that fails does so soon. No test depends on its length.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The command `larder serve`, with nothing from the environment of the tests.
 pub(crate) fn serve() -> Command {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use larder_benches::Error;
 use larder_benches::compare::{Conditions, compare};
-use larder_benches::contender::{Kind, Program, beside_this, on_path};
+use larder_benches::contender::{Kind, Program, beside_this, found, on_path};
 use larder_benches::key::KEYS_MAX;
 use larder_benches::value::parse_value_bytes;
 
@@ -79,15 +79,5 @@ fn programs(options: &Options) -> Vec<Program> {
         (Kind::Limit, beside_this("larder-limit")),
         (Kind::Redis, on_path("redis-server")),
     ];
-    let mut programs = Vec::new();
-    for (kind, path) in candidates {
-        match path {
-            Some(path) => {
-                eprintln!("larder-compare: {} is {}", kind.name(), path.display());
-                programs.push(Program { kind, path });
-            }
-            None => eprintln!("larder-compare: {} is left out: no such program", kind.name()),
-        }
-    }
-    programs
+    found(&candidates, |text| eprintln!("larder-compare: {text}"))
 }

@@ -104,7 +104,9 @@ fn run(options: &Options) -> Result<Report, Error> {
     let workload = Workload {
         dialect: options.dialect,
         pipeline: options.pipeline.get(),
+        first_key: 0,
         keys: options.keys,
+        deadlines: None,
         values: &values,
         choice: Choice::Random { set_share: options.set_share() },
         budget: match options.requests {

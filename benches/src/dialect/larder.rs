@@ -2,7 +2,10 @@
 
 use memchr::memchr;
 
-use super::{Malformed, Recognised, Reply};
+use super::{Malformed, Notice, Recognised, Reply};
+use crate::key;
+
+pub(super) const WATCH: &[u8] = b"WATCH\n";
 
 pub(super) fn encode_get(key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"GET ");
@@ -16,6 +19,35 @@ pub(super) fn encode_set(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(value);
     out.push(b'\n');
+}
+
+pub(super) fn encode_set_until(key: &[u8], value: &[u8], deadline_ms: u64, out: &mut Vec<u8>) {
+    let deadline = i64::try_from(deadline_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let deadline = deadline.unwrap_or(jiff::Timestamp::MAX);
+    out.extend_from_slice(b"SET ");
+    out.extend_from_slice(key);
+    out.extend_from_slice(format!(" at={deadline} ").as_bytes());
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+pub(super) fn recognise_notice(bytes: &[u8]) -> Result<Option<(Notice, usize)>, Malformed> {
+    let Some(end) = memchr(b'\n', bytes) else { return Ok(None) };
+    let (word, fields) = split_word(&bytes[..end]);
+    let notice = match word {
+        b"OK" => Notice::Begun,
+        b"ERR" => Notice::Error,
+        b"EVT" => {
+            let mut fields = fields.split(|byte| *byte == b' ');
+            match fields.next() {
+                // Then version, namespace, key.
+                Some(b"expire") => Notice::Expired(fields.nth(2).and_then(key::id).ok_or(Malformed)?),
+                _ => Notice::Other,
+            }
+        }
+        _ => return Err(Malformed),
+    };
+    Ok(Some((notice, end + 1)))
 }
 
 pub(super) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
@@ -48,7 +80,7 @@ fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::recognised_at_every_split;
+    use super::super::tests::{noticed_at_every_split, recognised_at_every_split};
     use super::*;
     use crate::dialect::Dialect;
 
@@ -58,6 +90,22 @@ mod tests {
         encode_get(b"user:1", &mut out);
         encode_set(b"user:1", br#"{"a":1}"#, &mut out);
         assert_eq!(out, b"GET user:1\nSET user:1 {\"a\":1}\n");
+        out.clear();
+        encode_set_until(b"user:1", b"1", 1_773_572_400_123, &mut out);
+        assert_eq!(out, b"SET user:1 at=2026-03-15T11:00:00.123Z 1\n");
+    }
+
+    #[test]
+    fn notices_are_recognised_at_every_split() {
+        noticed_at_every_split(
+            Dialect::Larder,
+            b"OK 7\nEVT set 8 default user:0000000000000000009 -\nEVT progress 8\n\
+              EVT expire 9 default user:0000000000000000009 1773572400123\nERR SLOW 9\n",
+            &[Notice::Begun, Notice::Other, Notice::Other, Notice::Expired(9), Notice::Error],
+        );
+        for line in ["\n", "NIL\n", "EVT expire 9 default other 1\n", "EVT expire\n"] {
+            assert_eq!(recognise_notice(line.as_bytes()), Err(Malformed), "{line:?}");
+        }
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Peers that refuse, fall silent, hang up or talk nonsense.
 
-use std::time::Duration;
-
 use larder_client::request::{Get, List, Mget, Ping, Set};
 use larder_client::{Client, Code, Error, RequestError, blocking};
+use tokio::net::TcpSocket;
 
 use super::peer::Peer;
 use super::peer::Step::{Await, Hear, Say};
-use super::shell::both;
+use super::shell::{Shell, both, both_with, impatient};
 
 #[test]
 fn an_error_of_the_server_leaves_the_connection_usable() {
@@ -106,9 +105,10 @@ fn an_early_close_is_told_once_all_whole_replies_are_read() {
 
 #[test]
 fn silence_ends_in_a_timeout() {
-    both(&[Hear("PING\n"), Say("O"), Await], |shell| {
+    let options = impatient();
+    both_with(&options, &[Hear("PING\n"), Say("O"), Await], |shell| {
         let error = shell.call(&Ping).unwrap_err();
-        assert!(matches!(error, Error::Timeout(limit) if limit == Duration::from_millis(500)), "{error:?}");
+        assert!(matches!(error, Error::Timeout(limit) if Some(limit) == options.reply_timeout), "{error:?}");
         assert!(error.is_fatal());
         assert!(matches!(shell.call(&Ping), Err(Error::Poisoned)));
     });
@@ -117,10 +117,10 @@ fn silence_ends_in_a_timeout() {
 #[test]
 fn a_server_that_takes_nothing_ends_in_a_timeout() {
     let large = format!("\"{}\"", "x".repeat(32 * 1024 * 1024));
-    for connect in [super::shell::Shell::blocking, super::shell::Shell::tokio] {
+    for connect in [Shell::blocking, Shell::tokio] {
         let (gone, wait) = std::sync::mpsc::channel::<()>();
         let peer = Peer::acting(move |_| _ = wait.recv());
-        let mut shell = connect(&peer);
+        let mut shell = connect(&peer, &impatient());
         assert!(matches!(shell.call(&Set::new("k", &large)), Err(Error::Timeout(_))));
         drop(gone);
         peer.finish();
@@ -141,10 +141,10 @@ fn what_cannot_be_written_is_not_sent() {
 
 #[test]
 fn nobody_there() {
-    let addr = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    // Bound, so that nobody else gets the port, and not listened on.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let addr = socket.local_addr().unwrap();
     let error = blocking::Client::connect(addr).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot connect to {addr}: ")), "{error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

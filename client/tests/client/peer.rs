@@ -36,7 +36,7 @@ impl Peer {
         let thread = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.set_nodelay(true).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
             act(&mut stream);
         });
         Self { addr, thread: Some(thread) }
@@ -48,7 +48,8 @@ impl Peer {
     }
 }
 
-fn follow(step: &Step, stream: &mut TcpStream) {
+/// Does one step.
+pub(super) fn follow(step: &Step, stream: &mut TcpStream) {
     match step {
         Step::Hear(text) => {
             let mut heard = vec![0; text.len()];

@@ -16,31 +16,41 @@ pub(super) enum Shell {
 
 /// Runs a test with each client, each time against a new peer that follows the script.
 pub(super) fn both(steps: &[Step], test: impl Fn(&mut Shell)) {
+    both_with(&options(), steps, test);
+}
+
+pub(super) fn both_with(options: &Options, steps: &[Step], test: impl Fn(&mut Shell)) {
     for connect in [Shell::blocking, Shell::tokio] {
         let peer = Peer::following(steps.to_vec());
-        let mut shell = connect(&peer);
+        let mut shell = connect(&peer, options);
         test(&mut shell);
         drop(shell);
         peer.finish();
     }
 }
 
+/// A peer that is slow, as its machine may be, is waited for.
 pub(super) fn options() -> Options {
     Options {
-        reply_timeout: Some(Duration::from_millis(500)),
+        reply_timeout: Some(Duration::from_secs(120)),
         reply_bytes_max: 1_000_000,
         ..Options::default()
     }
 }
 
+/// For peers that do not answer at all.
+pub(super) fn impatient() -> Options {
+    Options { reply_timeout: Some(Duration::from_millis(200)), ..options() }
+}
+
 impl Shell {
-    pub(super) fn blocking(peer: &Peer) -> Self {
-        Self::Blocking(blocking::Client::connect_with(peer.addr, &options()).unwrap())
+    pub(super) fn blocking(peer: &Peer, options: &Options) -> Self {
+        Self::Blocking(blocking::Client::connect_with(peer.addr, options).unwrap())
     }
 
-    pub(super) fn tokio(peer: &Peer) -> Self {
+    pub(super) fn tokio(peer: &Peer, options: &Options) -> Self {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = runtime.block_on(Client::connect_with(peer.addr, &options())).unwrap();
+        let client = runtime.block_on(Client::connect_with(peer.addr, options)).unwrap();
         Self::Async(runtime, client)
     }
 

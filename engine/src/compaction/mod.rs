@@ -391,10 +391,32 @@ impl Pace {
             // A waker must not run here: the log's thread wakes who waits.
             inner.request(Mark::Acknowledged, 0);
         }
-        let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
-        let ahead = Duration::from_millis(due_ms).saturating_sub(self.started.elapsed());
         let is_urgent = inner.compactor.turns.is_waited_for() || !inner.compactor.throttle.admits();
-        let ahead = if is_urgent { Duration::ZERO } else { ahead };
+        let ahead = if is_urgent { Duration::ZERO } else { self.ahead(self.started.elapsed()) };
         if inner.signal.is_stopping_within(ahead) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// By how much the job is faster than allowed, after so long.
+    fn ahead(&self, elapsed: Duration) -> Duration {
+        let due_ms = self.bytes.saturating_mul(1000).checked_div(self.bytes_per_second).unwrap_or(0);
+        Duration::from_millis(due_ms).saturating_sub(elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_faster_than_allowed_waits() {
+        let ahead = |bytes, bytes_per_second, elapsed_ms| {
+            let pace = Pace { started: Instant::now(), bytes, bytes_per_second };
+            pace.ahead(Duration::from_millis(elapsed_ms))
+        };
+        assert_eq!(ahead(256 << 10, 1 << 20, 0), Duration::from_millis(250));
+        assert_eq!(ahead(256 << 10, 1 << 20, 200), Duration::from_millis(50));
+        assert_eq!(ahead(256 << 10, 1 << 20, 300), Duration::ZERO);
+        assert_eq!(ahead(256 << 10, 0, 0), Duration::ZERO, "no limit");
+        assert!(ahead(u64::MAX, 1, 0) > Duration::from_secs(1 << 40), "however slow");
     }
 }

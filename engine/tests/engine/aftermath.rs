@@ -126,8 +126,9 @@ impl Tally {
 impl Drop for Tally {
     fn drop(&mut self) {
         let all = RECOVERIES.fetch_add(self.recoveries, Ordering::Relaxed) + self.recoveries;
-        // It is no reason to fail if nobody can be told.
-        let _ = writeln!(std::io::stderr(), "{}: {} recoveries; {all} so far", self.what, self.recoveries);
+        let line = format!("{}: {} recoveries; {all} so far\n", self.what, self.recoveries);
+        // As a whole, among what others print. It is no reason to fail if nobody can be told.
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }
 

@@ -134,6 +134,33 @@ fn outputs_are_ordered_by_the_hour_of_the_deadline() {
     assert!(hours.len() > 3);
 }
 
+/// What expires in the same hour goes as whole segments, of which not a byte is copied again.
+#[test]
+fn segments_that_have_expired_as_a_whole_are_unlinked() {
+    const HOUR_MS: u64 = 3_600_000;
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    let store = open(&disk, &clock);
+    let now = store.read(|view| view.now_ms()).wait().unwrap();
+    // Something dies in each segment, so that all of them are compacted.
+    for step in [1, 5] {
+        for key in (0..120_u64).step_by(step) {
+            let value = value(key, 250);
+            let put = Put::new(&value).expires_at(now + HOUR_MS * (key % 2 * 10 + 1));
+            store.put(at(&format!("k{key}")), &put).unwrap().unwrap();
+        }
+    }
+    let copied = store.compact().unwrap();
+    assert!(copied.bytes_out > 7 * SEGMENT_BYTES, "{copied:?}");
+    clock.pass(2 * HOUR_MS);
+    assert_eq!(store.expire_due().unwrap(), 60);
+    let expected = dump(&store).unwrap();
+    store.compact_as_needed().unwrap();
+    let done = store.stats().compaction;
+    let (gone, copied_again) = (done.bytes_in - copied.bytes_in, done.bytes_out - copied.bytes_out);
+    assert!(gone > 3 * SEGMENT_BYTES && copied_again == 0, "{gone}, {copied_again}");
+    assert_same(&dump(&store).unwrap(), &expected, "afterwards");
+}
+
 /// Whether a segment holds a record of the key.
 fn is_in(bytes: &[u8], key: u64) -> bool {
     let name = format!("defaultk{key}");
@@ -242,7 +269,7 @@ fn the_newest_log_is_retained() {
     assert!(dead_bytes(&store) > 19_000);
 }
 
-/// On the real disk: what readers hold stays readable, and when they let go, its space and descriptors are gone.
+/// On the real disk: what readers hold stays readable, and when they let go, its space, descriptors and mappings are gone.
 #[test]
 fn readers_keep_what_they_read_and_nothing_longer() {
     let directory = tempfile::tempdir().unwrap();
@@ -251,20 +278,24 @@ fn readers_keep_what_they_read_and_nothing_longer() {
     for round in 0..20 {
         (0..50).for_each(|key| put(&store, &format!("k{key}"), round, 500));
     }
+    let own = directory.path().to_str().unwrap();
+    let is_deleted = |file: &str| file.contains(own) && file.ends_with(" (deleted)");
+    // Descriptors, and mappings.
     let deleted = || {
         let links = std::fs::read_dir("/proc/self/fd").unwrap();
         let target = |link: std::io::Result<std::fs::DirEntry>| std::fs::read_link(link.ok()?.path()).ok();
-        let own = |path: &std::path::PathBuf| path.starts_with(directory.path());
-        let gone = |path: &std::path::PathBuf| path.to_string_lossy().ends_with(" (deleted)");
-        links.filter_map(target).filter(own).filter(gone).count()
+        let open = links.filter_map(target).filter(|path| is_deleted(&path.to_string_lossy())).count();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        (open, maps.lines().filter(|line| is_deleted(line)).count())
     };
     let expected = dump(&store).unwrap();
     let found = store.read(|view| view.get(at("k7")).unwrap());
     assert!(store.compact().unwrap().segments_in > 3);
-    assert!(deleted() > 0 && store.stats().pinned_bytes > 0);
+    let (open, mapped) = deleted();
+    assert!(open > 0 && mapped > 0 && store.stats().pinned_bytes > 0, "{open}, {mapped}");
     let entry = found.map(|found, values| values.entry(&found)).wait().unwrap().unwrap();
     assert_eq!(&entry, &expected[&crate::support::place("k7")]);
-    assert_eq!((deleted(), store.stats().pinned_bytes), (0, 0));
+    assert_eq!((deleted(), store.stats().pinned_bytes), ((0, 0), 0));
     let on_disk: u64 = std::fs::read_dir(directory.path())
         .unwrap()
         .map(|file| file.unwrap().metadata().unwrap().len())

@@ -1,11 +1,11 @@
 //! Hint files change nothing but time: whatever becomes of them, the store is the same.
 
-use crate::support::{Chance, HandClock, at, dump, open};
+use crate::support::{Chance, HandClock, at, dump, open, options};
 use crate::workload::{Run, random, small};
 use larder_engine::Durability::Durable;
 use larder_engine::disk::sim::{SimDisk, Survival};
 use larder_engine::{Error, Put, Store};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A store that was closed in order, with hints beside all its segments.
 fn closed(seed: u64) -> (SimDisk, Arc<HandClock>) {
@@ -62,6 +62,29 @@ fn without_them_and_with_damaged_ones_the_store_is_the_same() {
                 assert!(look(&|disk| disk.write_file(name, &other), "another's") == expected, "seed {seed}");
             }
         }
+    }
+}
+
+/// An open tells how far it is: once a segment, never back, and in the end that all is done.
+#[test]
+fn the_progress_of_an_open_is_told() {
+    let (disk, clock) = closed(0);
+    let segments = disk.file_names().into_iter().filter(|name| name.ends_with(".seg")).count();
+    for with_hints in [true, false] {
+        if !with_hints {
+            hints(&disk).iter().for_each(|name| disk.remove_file(name).unwrap());
+        }
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller = Arc::clone(&told);
+        let options =
+            options(Durable, &clock).on_progress(move |progress| teller.lock().unwrap().push(progress));
+        let store = options.open_on(Arc::new(disk.clone())).unwrap();
+        let total = store.report().log_bytes;
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        assert_eq!(told.len(), segments);
+        assert!(told.iter().all(|progress| progress.bytes_total == total), "{told:?} of {total}");
+        assert!(told.is_sorted_by(|one, next| one.bytes_done < next.bytes_done), "{told:?}");
+        assert_eq!(told.last().map(|progress| progress.bytes_done), Some(total));
     }
 }
 

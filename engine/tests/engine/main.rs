@@ -18,6 +18,7 @@ mod pages;
 mod salvage;
 mod snapshot;
 mod space;
+mod stats;
 mod support;
 mod verify;
 mod waiting;

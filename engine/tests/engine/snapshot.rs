@@ -172,6 +172,28 @@ fn snapshots_end_at_their_limits() {
     store.close().unwrap();
 }
 
+/// In the background a snapshot that is too old lets go of what it keeps, also if nobody reads or drops it.
+#[test]
+fn an_old_snapshot_keeps_nothing() {
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    let options = options(Durable, &clock).segment_bytes(4096);
+    let options = options.background(true).sync_interval(Duration::from_millis(1));
+    let store = options.open_on(Arc::new(disk)).unwrap();
+    for number in 0..40 {
+        store.put(at(&format!("k{}", number % 20)), &Put::new(&value(1, 500))).unwrap().unwrap();
+    }
+    // Old enough for this, unless the machine is very slow.
+    let age = Duration::from_millis(300);
+    let snapshot = store.snapshot(SnapshotLimits { age, ..SnapshotLimits::default() }).wait().unwrap();
+    store.compact().unwrap();
+    // It is waited for, however long it takes: there is no other end to it.
+    while store.stats().pinned_bytes > 0 || snapshot.get(at("k1")).is_ok() {
+        thread::yield_now();
+    }
+    assert!(matches!(snapshot.get(at("k1")), Err(Error::SnapshotEnded { .. })));
+    assert_eq!(store.stats().snapshots, 1, "it is there, and empty");
+}
+
 /// A snapshot is given out once everything in it is durable, and stays when the log fails after that.
 #[test]
 fn snapshots_and_failures() {

@@ -82,6 +82,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         overdue_entries,
         expired,
         expiry_lag_micros_log2,
+        recovery_time,
         failed,
         short_of_space,
     } = shared.store.stats();
@@ -122,7 +123,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         compaction_tombstones_dropped: compaction.tombstones_dropped,
         compaction_damaged: compaction.damaged.len(),
         compaction_ms: millis(compaction.duration),
-        recovery_ms: millis(shared.store.report().duration),
+        recovery_ms: millis(recovery_time),
         pending_bytes,
         newest_version: sequence,
         acknowledged_version: acknowledged_sequence,

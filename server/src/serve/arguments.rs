@@ -82,7 +82,7 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_MAX_CONNECTIONS", hide_env_values = true, value_name = "NUMBER")]
     pub(super) max_connections: Option<u32>,
 
-    /// Time for open connections to finish when the server stops [default: 10s]
+    /// Time in which the server stops: half of it at most for open connections, the rest for the store [default: 10s]
     #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", hide_env_values = true, value_name = "TIME")]
     pub(super) shutdown_timeout: Option<Interval>,
 

@@ -140,12 +140,14 @@ async fn serve(
     let accepting = tokio::spawn(listener::accept(listener, Arc::clone(&shared), shutdown.clone()));
     let reason = stop.received().await;
     info!("{reason} received, shutting down");
-    let deadline = Instant::now() + timeout;
+    let now = Instant::now();
+    let (half, deadline) = (now + timeout / 2, now + timeout);
     shutdown.cancel();
     // It only fails if it panicked, and then it accepts nothing more either.
     _ = accepting.await;
-    if timeout_at(deadline, shared.slots.acquire_many(shared.connections_max)).await.is_err() {
-        warn!("the shutdown timeout is over, {} connections are cut off", shared.connections());
+    // A client that does not read, such as a watcher that has stalled, must leave the store its time to close in order.
+    if timeout_at(half, shared.slots.acquire_many(shared.connections_max)).await.is_err() {
+        warn!("half of the shutdown timeout is over, {} connections are cut off", shared.connections());
     }
     close(shared.store.clone(), deadline).await
 }
