@@ -40,6 +40,23 @@ pub trait Request {
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError>;
 }
 
+/// So that a request can be sent without being given away.
+impl<R: Request> Request for &R {
+    type Reply = R::Reply;
+
+    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        (*self).write(namespace, out)
+    }
+
+    fn shape(&self) -> Shape {
+        (*self).shape()
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        R::read(replies)
+    }
+}
+
 /// Of how many lines a reply is; in any case it may be one `ERR` line instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {

@@ -142,23 +142,6 @@ impl Request for Transaction<'_> {
     }
 }
 
-/// So that a transaction can be sent without being given away.
-impl<R: Request> Request for &R {
-    type Reply = R::Reply;
-
-    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
-        (*self).write(namespace, out)
-    }
-
-    fn shape(&self) -> super::Shape {
-        (*self).shape()
-    }
-
-    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
-        R::read(replies)
-    }
-}
-
 impl Request for TransactionText<'_> {
     type Reply = Commit;
 

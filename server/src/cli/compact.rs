@@ -21,7 +21,9 @@ impl Compact {
         let compaction = session.call(&request::Compact)?;
         let (before, after) = (compaction.bytes_in, compaction.bytes_out);
         match session.out.style() {
-            Style::Terminal if compaction.segments_in == 0 => session.out.line("nothing is dead")?,
+            Style::Terminal if compaction.segments_in == 0 => {
+                session.out.line("there is nothing to give back")?;
+            }
             Style::Terminal => session.out.line(format_args!("{before} bytes of log are now {after}"))?,
             Style::Plain => session.out.line(format_args!("{before}\t{after}"))?,
             Style::Json => session.out.line(&compaction.json)?,

@@ -21,7 +21,7 @@ pub(crate) struct Del {
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "if_version", "print"])]
     prefix: Option<String>,
     /// With --prefix, only count them
-    #[arg(long, requires = "prefix")]
+    #[arg(long, requires = "prefix", conflicts_with = "key")]
     dry_run: bool,
     /// Only if the entry has this version
     #[arg(long, value_name = "VERSION")]

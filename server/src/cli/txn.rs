@@ -14,11 +14,9 @@ use super::session::Target;
 /// Carries out a transaction: if all checks hold, all operations are done, in order, else none.
 #[derive(Debug, Args)]
 #[command(
-    after_help = r#"A check is {"key":"a","version":7}, with null for an entry that must not be there. An operation is
-["set","a",VALUE] or ["del","a"], with options as the last item: {"ttl":60} or {"ttl":"5m"}, {"at":"2030-01-31T12:00:00Z"},
-{"keepttl":true}, "type", "desc", "ns". For example:
-
-  larder txn '{"check":[{"key":"lock","version":null}],"ops":[["set","lock",1,{"ttl":30}],["del","queue:1"]]}'"#
+    after_help = "A check is {\"key\":\"a\",\"version\":7}; null stands for an entry that must not be there. An operation is \
+    [\"set\",\"a\",VALUE] or [\"del\",\"a\"], with options as the last item: ttl, at, keepttl, type, desc, ns. For example:\n\n  \
+    larder txn '{\"check\":[{\"key\":\"lock\",\"version\":null}],\"ops\":[[\"set\",\"lock\",1,{\"ttl\":30}]]}'"
 )]
 pub(crate) struct Txn {
     /// Document with `check` and `ops`, in JSON; `-` reads it from standard input
