@@ -70,19 +70,25 @@ impl Client {
         Self::connect_with(addr, &Options::default())
     }
 
-    /// Connects to `host:port`. Where a name stands for several addresses, each is given the whole timeout.
+    /// Connects to `host:port`, and authenticates if there is a token. Where a name stands for several addresses, each is
+    /// given the whole timeout.
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody answers there in time.
+    /// [`Error::Connect`] if nobody answers there in time; with a token also those of [`call`](Self::call), and
+    /// [`Code::NoAuth`](crate::Code::NoAuth) if the server does not know it.
     pub fn connect_with(addr: impl ToSocketAddrs + ToString, options: &Options) -> Result<Self, Error> {
         let stream = connect(&addr, options.connect_timeout)
             .map_err(|source| Error::Connect { addr: addr.to_string(), source })?;
-        Ok(Self {
+        let mut client = Self {
             socket: Socket { stream, mode: Mode::Wait(None) },
             connection: Connection::new(options),
             reply_timeout: options.reply_timeout,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
-        })
+        };
+        if let Some(token) = &options.token {
+            client.call(&request::Hello::new().token(token.reveal()))?;
+        }
+        Ok(client)
     }
 
     /// Changes [`Options::namespace`] for the requests to come.

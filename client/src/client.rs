@@ -82,10 +82,11 @@ impl Client {
         Self::connect_with(addr, &Options::default()).await
     }
 
-    /// Connects to `host:port`.
+    /// Connects to `host:port`, and authenticates if there is a token.
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody answers there in time.
+    /// [`Error::Connect`] if nobody answers there in time; with a token also those of [`call`](Self::call), and
+    /// [`Code::NoAuth`](crate::Code::NoAuth) if the server does not know it.
     pub async fn connect_with(addr: impl ToSocketAddrs + ToString, options: &Options) -> Result<Self, Error> {
         let shown = addr.to_string();
         let connected = async {
@@ -95,7 +96,12 @@ impl Client {
         };
         let connected = within(options.connect_timeout, connected).await;
         let stream = connected.map_err(|source| Error::Connect { addr: shown, source })?;
-        Ok(Self { stream, connection: Connection::new(options), reply_timeout: options.reply_timeout })
+        let connection = Connection::new(options);
+        let mut client = Self { stream, connection, reply_timeout: options.reply_timeout };
+        if let Some(token) = &options.token {
+            client.call(&request::Hello::new().token(token.reveal())).await?;
+        }
+        Ok(client)
     }
 
     /// Changes [`Options::namespace`] for the requests to come.

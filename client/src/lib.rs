@@ -94,6 +94,7 @@ mod options;
 mod outbox;
 pub mod reply;
 pub mod request;
+mod token;
 mod verbs;
 mod walk;
 
@@ -103,3 +104,4 @@ pub use connection::Pending;
 pub use error::Error;
 pub use larder_protocol::{Code, Condition, Expiry, RequestError, Ttl, ValueType, rfc3339};
 pub use options::Options;
+pub use token::Token;

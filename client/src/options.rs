@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::token::Token;
+
 /// Options of a connection.
 ///
 /// ```
@@ -17,6 +19,8 @@ pub struct Options {
     pub reply_timeout: Option<Duration>,
     /// The namespace of each request that names none itself; default `None`, which leaves it to the server.
     pub namespace: Option<String>,
+    /// The access token to authenticate with when connecting; default `None`, for a server without access keys.
+    pub token: Option<Token>,
     /// Largest reply, all its lines together, in bytes; default 256 MiB. A bound against a peer that never ends a line.
     pub reply_bytes_max: usize,
 }
@@ -27,6 +31,7 @@ impl Default for Options {
             connect_timeout: Some(Duration::from_secs(5)),
             reply_timeout: Some(Duration::from_secs(30)),
             namespace: None,
+            token: None,
             reply_bytes_max: 256 * 1024 * 1024,
         }
     }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod client {
     mod answers;
+    mod authentication;
     mod faults;
     mod peer;
     mod pipelining;

@@ -47,6 +47,16 @@ impl<'a> Put<'a> {
     }
 }
 
+/// What a tenant may hold, see [`Writer::set_quota`](crate::Writer::set_quota).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quota {
+    /// Most live entries, in all namespaces together; `None` for no limit.
+    pub entries: Option<u64>,
+    /// Most bytes of a value, where that is less than [`Limits::value_bytes`](crate::Limits::value_bytes); `None` for
+    /// no limit of its own.
+    pub value_bytes: Option<usize>,
+}
+
 /// When an entry expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {

@@ -24,6 +24,13 @@ pub enum Error {
         limit: usize,
     },
 
+    /// The tenant has as many entries as its [`Quota`](crate::Quota) allows; replacing one goes on.
+    #[error("all {limit} entries are taken; delete some, or raise the limit")]
+    QuotaReached {
+        /// The limit.
+        limit: u64,
+    },
+
     /// The description is longer than [`Limits::description_characters`](crate::Limits::description_characters).
     #[error("the description has {characters} characters; at most {limit} are allowed")]
     DescriptionTooLong {

@@ -80,7 +80,7 @@ pub use clock::{Clock, SystemClock};
 pub use commit::{Admission, Pending};
 pub use compaction::Compaction;
 pub use draft::Transfer;
-pub use entry::{Condition, Decision, Entry, Expiry, Put, Refusal, Stamp};
+pub use entry::{Condition, Decision, Entry, Expiry, Put, Quota, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Changes, Feed, News, Watch};
 pub use index::Key;

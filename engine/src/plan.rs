@@ -25,6 +25,17 @@ pub(crate) struct Step {
     before: Option<usize>,
 }
 
+impl Step {
+    /// By how much it changes the number of live entries. What expires was not live before.
+    pub(crate) fn change(&self) -> i64 {
+        match (self.slot, self.kind) {
+            (Some(slot), _) => i64::from(slot.creation == self.sequence),
+            (None, Kind::Expire) => 0,
+            (None, _) => -1,
+        }
+    }
+}
+
 /// The steps, in order.
 #[derive(Debug)]
 pub(crate) struct Plan {

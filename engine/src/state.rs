@@ -291,6 +291,12 @@ impl Glance {
         count as u64
     }
 
+    /// How many live entries a tenant has, in all its namespaces.
+    pub(crate) fn entries(&mut self, state: &State, tenant: Tenant) -> u64 {
+        self.depends_on(state.next_sequence - 1);
+        state.index.entries_of(tenant) - state.index.overdue(self.now_ms).of_tenant(tenant)
+    }
+
     pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
         let (slots, more) = self.slots(state, tenant, scan);
         let found = |(key, slot)| (key, self.found(state, slot));

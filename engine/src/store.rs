@@ -338,6 +338,12 @@ impl Store {
         self.inner.expire_due()
     }
 
+    /// The engine's time, in milliseconds since the Unix epoch. It never steps back, across restarts neither.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.clock.note_told();
+        self.inner.clock.now_ms()
+    }
+
     /// What opening the store found and did.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report

@@ -40,6 +40,11 @@ impl View<'_> {
         self.glance.count(self.state, tenant, namespace, prefix)
     }
 
+    /// How many live entries a tenant has, in all its namespaces.
+    pub fn entries(&mut self, tenant: Tenant) -> u64 {
+        self.glance.entries(self.state, tenant)
+    }
+
     /// A page of live entries.
     pub fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page {
         self.glance.scan(self.state, tenant, scan)

@@ -8,7 +8,7 @@
 use crate::address::{Address, Tenant};
 use crate::clock::{CarriedClock, NEVER, TIME_MAX_MS, is_expired};
 use crate::commit::Progress;
-use crate::entry::{Condition, Decision, Entry, Expiry, Put, Stamp};
+use crate::entry::{Condition, Decision, Entry, Expiry, Put, Quota, Stamp};
 use crate::error::{Error, Result};
 use crate::expiry::Due;
 use crate::index::{Held, Key, Slot, Tombstone};
@@ -17,7 +17,7 @@ use crate::log::format::FRAME_BYTES_SOFT;
 use crate::log::frame::HEADER_BYTES as FRAME_HEADER_BYTES;
 use crate::log::record::{Kind, Record};
 use crate::options::Limits;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::{Place, Undo};
 use std::sync::Arc;
@@ -41,8 +41,19 @@ pub struct Writer<'s> {
     means: Means<'s>,
     pub(crate) glance: Glance,
     plan: Plan,
+    quota: Option<Account>,
     /// Bytes of what was written.
     pub(crate) logged_bytes: u64,
+}
+
+/// A tenant that is held to its quota.
+#[derive(Debug)]
+struct Account {
+    tenant: Tenant,
+    quota: Quota,
+    /// How many live entries it has, the plan apart: counted once it may matter, and kept up from then on. The time
+    /// stands still meanwhile.
+    live: Option<u64>,
 }
 
 /// What a delete did.
@@ -70,7 +81,13 @@ impl<'s> Writer<'s> {
         // A closure that panicked may have left an unfinished plan.
         state.scratch.clear();
         let plan = Plan::new(state.index.tagger());
-        Writer { state, means, glance, plan, logged_bytes: 0 }
+        Writer { state, means, glance, plan, quota: None, logged_bytes: 0 }
+    }
+
+    /// Holds what is put from here on to the quota of a tenant, that tenant's entries alone.
+    pub fn set_quota(&mut self, tenant: Tenant, quota: Quota) {
+        let limited = quota != Quota::default();
+        self.quota = limited.then_some(Account { tenant, quota, live: None });
     }
 
     /// The engine's time, in milliseconds since the Unix epoch: the same throughout.
@@ -99,6 +116,11 @@ impl<'s> Writer<'s> {
         self.glance.count(self.state, tenant, namespace, prefix)
     }
 
+    /// How many live entries a tenant has, in all its namespaces.
+    pub fn entries(&mut self, tenant: Tenant) -> u64 {
+        self.glance.entries(self.state, tenant)
+    }
+
     /// A page of live entries.
     pub fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page {
         self.glance.scan(self.state, tenant, scan)
@@ -113,6 +135,7 @@ impl<'s> Writer<'s> {
     ///
     /// # Errors
     /// [`Error::ValueTooLarge`], [`Error::DescriptionTooLong`], [`Error::DeadlinePassed`], [`Error::IndexFull`],
+    /// [`Error::QuotaReached`],
     /// [`Error::NoSpace`] or [`Error::Io`]; nothing was changed then.
     pub fn put(&mut self, at: Address<'_>, put: &Put<'_>) -> Result<Decision<Stamp>> {
         let decision = self.plan_put(at, put);
@@ -198,8 +221,10 @@ impl<'s> Writer<'s> {
 
     fn plan_put(&mut self, at: Address<'_>, put: &Put<'_>) -> Result<Decision<Stamp>> {
         let limits = self.means.limits;
-        if put.value.len() > limits.value_bytes {
-            return Err(Error::ValueTooLarge { length: put.value.len(), limit: limits.value_bytes });
+        let own_limit = self.quota_of(at.tenant()).and_then(|account| account.quota.value_bytes);
+        let value_bytes = own_limit.map_or(limits.value_bytes, |own| own.min(limits.value_bytes));
+        if put.value.len() > value_bytes {
+            return Err(Error::ValueTooLarge { length: put.value.len(), limit: value_bytes });
         }
         let description = put.description.unwrap_or_default();
         // A text has no more characters than bytes: the usual short one is not counted.
@@ -218,6 +243,9 @@ impl<'s> Writer<'s> {
         if present.is_none() && self.state.index.bytes() >= self.means.max_index_bytes {
             let (bytes, limit) = (self.state.index.bytes(), self.means.max_index_bytes);
             return Err(Error::IndexFull { bytes, limit });
+        }
+        if live.is_none() {
+            self.check_room(at.tenant())?;
         }
         if let (Some(overdue), None) = (present, live) {
             self.plan_removal(at, Kind::Expire, &overdue);
@@ -240,6 +268,43 @@ impl<'s> Writer<'s> {
             creation,
         };
         Ok(Ok(self.plan_put_record(&record)))
+    }
+
+    fn quota_of(&mut self, tenant: Tenant) -> Option<&mut Account> {
+        self.quota.as_mut().filter(|account| account.tenant == tenant)
+    }
+
+    /// Whether a tenant may have an entry more.
+    fn check_room(&mut self, tenant: Tenant) -> Result<()> {
+        let Some(Account { quota: Quota { entries: Some(limit), .. }, live, .. }) = self.quota_of(tenant)
+        else {
+            return Ok(());
+        };
+        let (limit, live) = (*limit, *live);
+        // The plan may hold entries of others; they count as its own here, where it is only looked whether it may matter.
+        let most = self.state.index.entries_of(tenant) + self.plan.steps.len() as u64;
+        if most < limit {
+            return Ok(());
+        }
+        let live = live.unwrap_or_else(|| self.glance.entries(self.state, tenant));
+        if let Some(account) = self.quota_of(tenant) {
+            account.live = Some(live);
+        }
+        let with_plan = live.saturating_add_signed(self.planned_change(tenant));
+        if with_plan < limit {
+            return Ok(());
+        }
+        self.glance.observed = self.glance.observed.max(self.state.next_sequence - 1);
+        Err(Error::QuotaReached { limit })
+    }
+
+    /// By how much the plan changes the number of a tenant's live entries.
+    fn planned_change(&self, tenant: Tenant) -> i64 {
+        let of_tenant = |step: &&Step| {
+            let record = Record::trusted(&self.state.scratch[step.start..step.end]);
+            record.is_some_and(|record| record.tenant == tenant)
+        };
+        self.plan.steps.iter().filter(of_tenant).map(Step::change).sum()
     }
 
     fn plan_delete(&mut self, at: Address<'_>, condition: Condition) -> Decision<Option<Deleted>> {
@@ -373,6 +438,10 @@ impl<'s> Writer<'s> {
     }
 
     fn carry_out(&mut self, at: Option<Address<'_>>) {
+        if let Some((tenant, live)) = self.quota.as_ref().and_then(|it| Some((it.tenant, it.live?))) {
+            let live = live.saturating_add_signed(self.planned_change(tenant));
+            self.quota.iter_mut().for_each(|account| account.live = Some(live));
+        }
         let State { index, tail, scratch, next_sequence, snapshots, .. } = &mut *self.state;
         for step in &self.plan.steps {
             let encoded = &scratch[step.start..step.end];

@@ -25,6 +25,7 @@ enum Seen {
     TooLong,
     Overrun,
     Http,
+    Tls,
     Incomplete,
 }
 
@@ -90,6 +91,7 @@ fn note(frame: Frame, seen: &mut Vec<Seen>) {
         Frame::TooLong => seen.push(Seen::TooLong),
         Frame::Overrun => seen.push(Seen::Overrun),
         Frame::Http => seen.push(Seen::Http),
+        Frame::Tls => seen.push(Seen::Tls),
         Frame::Incomplete => seen.push(Seen::Incomplete),
     }
 }
@@ -290,5 +292,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let http = [&head(8)[..], b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"].concat();
     let long = [&head(0)[..], &[b'x'; 40], b"\nPING\n", &[b'y'; 300]].concat();
     let longer = [&head(0)[..], b"TXN {\"ops\":[[\"del\",\"a\"]]}\nTXN ", &[b' '; 40], b"\nPING\n"].concat();
-    STREAMS.iter().map(|text| stream(text)).chain([http, long, longer]).collect()
+    let tls = [&head(8)[..], b"\r\n\x16\x03\x01\x00\x05\x01\nPING\n"].concat();
+    STREAMS.iter().map(|text| stream(text)).chain([http, long, longer, tls]).collect()
 }

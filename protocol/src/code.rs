@@ -38,7 +38,7 @@ macro_rules! codes {
 }
 
 codes! {
-    BadCmd      "BADCMD"      false "No such command, or none in this version."
+    BadCmd      "BADCMD"      false "No such command."
     BadArg      "BADARG"      false "An argument is missing, superfluous or malformed."
     BadOpt      "BADOPT"      false "An option is unknown, repeated, or excludes another."
     BadKey      "BADKEY"      false "A key breaks the rules for keys."

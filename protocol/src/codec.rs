@@ -2,8 +2,9 @@
 //!
 //! The codec cuts whole runs of complete lines from the buffer with one split, since a pipelining client sends many
 //! at a time; [`lines`](crate::lines()) then walks over such a run. What a line says is of no interest here, with two
-//! exceptions: a browser must not be able to drive this port, so a first line that is HTTP is told apart; and the line of a
-//! `TXN` may be longer than others, so a line that gets too long is looked at for its verb before its end has come.
+//! exceptions: a browser must not be able to drive this port, so a first line that is HTTP is told apart, and a TLS handshake is,
+//! whose client would wait for an answer that no line gets; and the line of a `TXN` may be longer than others, so a line
+//! that gets too long is looked at for its verb before its end has come.
 
 use std::io;
 
@@ -11,7 +12,7 @@ use bytes::{Buf, BytesMut};
 use memchr::{memchr, memrchr};
 use tokio_util::codec::Decoder;
 
-use crate::http_guard::FirstLine;
+use crate::http_guard::{FirstLine, is_tls};
 use crate::limits::LineLimits;
 use crate::table::Verb;
 
@@ -35,6 +36,8 @@ pub enum Frame {
     Overrun,
     /// The client speaks HTTP; to be answered `ERR HTTP` and closed. Nothing follows.
     Http,
+    /// The client speaks TLS; to be answered `ERR HTTP` and closed. Nothing follows.
+    Tls,
     /// The input ended within a line, which is not to be executed; to be answered `ERR INCOMPLETE`.
     Incomplete,
 }
@@ -86,19 +89,28 @@ impl LineCodec {
         }
     }
 
-    /// Looks at the first line that is not empty. Returns whether it is to be refused; a line whose end is not here
-    /// yet stays in question.
-    fn refuses_first_line(&mut self, buffer: &mut BytesMut) -> bool {
-        let Some(first_line) = &mut self.first_line else { return false };
+    /// Whether a line has begun that has not ended, given what the last decoding left in the buffer.
+    #[must_use]
+    pub fn is_within_line(&self, buffer: &BytesMut) -> bool {
+        self.discarded > 0 || !buffer.is_empty()
+    }
+
+    /// Looks at the first line that is not empty. Returns how it is to be refused, if it is; a line whose end is not
+    /// here yet stays in question.
+    fn refuses_first_line(&mut self, buffer: &mut BytesMut) -> Option<Frame> {
+        let first_line = self.first_line.as_mut()?;
         if self.discarded == 0 {
             while let Some(length) = empty_line(buffer) {
                 buffer.advance(length);
                 self.searched = self.searched.saturating_sub(length);
             }
+            if is_tls(buffer) {
+                return Some(Frame::Tls);
+            }
         }
         let Some(at) = find_line_feed(buffer, self.searched) else {
             self.searched = buffer.len();
-            return false;
+            return None;
         };
         first_line.note(&buffer[..at]);
         let http = first_line.is_http();
@@ -107,7 +119,7 @@ impl LineCodec {
         let http = http && !overruns(self.discarded + at, self.limit(&buffer[..at]));
         // The search for the run of lines begins with this LF.
         self.searched = at;
-        http
+        http.then_some(Frame::Http)
     }
 
     /// Cuts what is complete and within the limit; `None` if nothing is.
@@ -175,10 +187,10 @@ impl Decoder for LineCodec {
             buffer.clear();
             return Ok(None);
         }
-        if self.refuses_first_line(buffer) {
+        if let Some(refused) = self.refuses_first_line(buffer) {
             self.closed = true;
             buffer.clear();
-            return Ok(Some(Frame::Http));
+            return Ok(Some(refused));
         }
         let frame = self.cut(buffer).or_else(|| self.discard(buffer));
         Ok(frame)

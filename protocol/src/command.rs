@@ -1,6 +1,7 @@
 //! Requests, as the parser yields them: everything checked that can be checked without a clock and without a store.
 
 mod line;
+mod manage;
 mod parse;
 mod transaction;
 
@@ -12,7 +13,8 @@ use crate::table::Verb;
 use crate::ttl::Ttl;
 use crate::value_type::ValueType;
 
-pub use parse::parse;
+pub use manage::{Key, Limit, NewKey, Org, Settings};
+pub use parse::{check_backup_name, parse};
 pub use transaction::{CHECKS_MAX, Check, OPERATIONS_MAX, Operation, Transaction, Write};
 
 /// Most keys of one `MGET` or `EXISTS`.
@@ -46,13 +48,15 @@ pub enum Command<'a> {
         /// What the client calls itself.
         name: Option<Cow<'a, str>>,
     },
+    /// Authenticates the connection.
+    Auth(Secret<'a>),
     /// Sets the connection's namespace, or shows it.
     Ns(Option<Cow<'a, str>>),
     /// Answers `OK`.
     Ping,
     /// Answers `OK` and closes.
     Quit,
-    /// Lists the commands, or explains one that is available.
+    /// Lists the commands, or explains one.
     Help(Option<Verb>),
     /// Reads a value, or the place of it that `path` points at.
     Get {
@@ -146,6 +150,10 @@ pub enum Command<'a> {
         /// Its name, which is that of a directory: letters, digits, `.`, `_` and `-`, without a leading dot.
         name: Cow<'a, str>,
     },
+    /// Manages organizations.
+    Org(Org<'a>),
+    /// Manages access keys.
+    Key(Key<'a>),
 }
 
 /// The arguments of `SET`.
@@ -282,6 +290,7 @@ impl Command<'_> {
     pub const fn verb(&self) -> Verb {
         match self {
             Self::Hello { .. } => Verb::Hello,
+            Self::Auth(_) => Verb::Auth,
             Self::Ns(_) => Verb::Ns,
             Self::Ping => Verb::Ping,
             Self::Quit => Verb::Quit,
@@ -307,6 +316,8 @@ impl Command<'_> {
             Self::Stats => Verb::Stats,
             Self::Compact => Verb::Compact,
             Self::Backup { .. } => Verb::Backup,
+            Self::Org(_) => Verb::Org,
+            Self::Key(_) => Verb::Key,
         }
     }
 }

@@ -10,6 +10,9 @@ const HEAD_BYTES: usize = 64;
 /// Bytes of its end that are looked at: more than ` HTTP/1.1` and a CR have.
 const TAIL_BYTES: usize = 16;
 
+/// First byte of a TLS connection: the type of a record that holds a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// The two ends of the first line of a connection, which is all that is left of one that is over the limit.
 #[derive(Debug, Default)]
 pub(crate) struct FirstLine {
@@ -30,6 +33,11 @@ impl FirstLine {
     pub(crate) fn is_http(&self) -> bool {
         is_header(&self.head) || is_request_line(&self.tail)
     }
+}
+
+/// Whether a connection begins with a TLS handshake instead of a line. No verb begins with a control character.
+pub(crate) fn is_tls(beginning: &[u8]) -> bool {
+    beginning.first() == Some(&TLS_HANDSHAKE)
 }
 
 /// `Name: …`: no command has a colon in its verb.

@@ -64,9 +64,9 @@ mod value_type;
 pub use code::{Code, ParseError};
 pub use codec::{CHUNK_BYTES, Frame, LineCodec, OVERRUN_FACTOR};
 pub use command::{
-    BACKUP_NAME_BYTES_MAX, CHECKS_MAX, Check, Command, Condition, Expiry, Incr, KEYS_MAX, LIST_PAGE_DEFAULT,
-    List, NAMESPACES_PAGE_DEFAULT, OPERATIONS_MAX, Operation, PAGE_MAX, Patch, Request, Secret, Set,
-    Transaction, Watch, Write, parse,
+    BACKUP_NAME_BYTES_MAX, CHECKS_MAX, Check, Command, Condition, Expiry, Incr, KEYS_MAX, Key,
+    LIST_PAGE_DEFAULT, Limit, List, NAMESPACES_PAGE_DEFAULT, NewKey, OPERATIONS_MAX, Operation, Org,
+    PAGE_MAX, Patch, Request, Secret, Set, Settings, Transaction, Watch, Write, check_backup_name, parse,
 };
 pub use cursor::{CursorError, decode_cursor, encode_cursor};
 pub use limits::{DEPTH_MAX, Limits, LineLimits};

@@ -65,8 +65,6 @@ pub struct Row {
     pub takes_namespace: bool,
     /// Whether it may change the store.
     pub writes: bool,
-    /// Whether this version carries it out.
-    pub available: bool,
 }
 
 impl Row {
@@ -77,7 +75,7 @@ impl Row {
         usage: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { verb, name, usage, help, class, takes_namespace: false, writes: false, available: true }
+        Self { verb, name, usage, help, class, takes_namespace: false, writes: false }
     }
 
     const fn with_namespace(self) -> Self {
@@ -86,10 +84,6 @@ impl Row {
 
     const fn writing(self) -> Self {
         Self { writes: true, ..self }
-    }
-
-    const fn unavailable(self) -> Self {
-        Self { available: false, ..self }
     }
 }
 
@@ -101,7 +95,7 @@ const fn rows() -> [Row; 29] {
     use Class::{Admin, Data, Open};
     [
         Row::new(Verb::Hello, Open, "HELLO", "HELLO [token=<token>] [name=<name>]", "introduces the client, and tells the server's version and limits"),
-        Row::new(Verb::Auth, Open, "AUTH", "AUTH <token>", "authenticates the connection").unavailable(),
+        Row::new(Verb::Auth, Open, "AUTH", "AUTH <token>", "authenticates the connection with an access key"),
         Row::new(Verb::Ns, Data, "NS", "NS [<namespace>]", "sets or shows the namespace of this connection"),
         Row::new(Verb::Ping, Open, "PING", "PING", "answers OK"),
         Row::new(Verb::Quit, Open, "QUIT", "QUIT", "answers OK and closes the connection"),
@@ -127,8 +121,8 @@ const fn rows() -> [Row; 29] {
         Row::new(Verb::Stats, Data, "STATS", "STATS", "tells counters, sizes and lag"),
         Row::new(Verb::Compact, Admin, "COMPACT", "COMPACT", "reclaims the disk space of all that is dead, now"),
         Row::new(Verb::Backup, Admin, "BACKUP", "BACKUP <name>", "writes a backup under the configured directory"),
-        Row::new(Verb::Org, Admin, "ORG", "ORG list | ORG create|delete|set <name> [plan=<plan>]", "manages organizations").writing().unavailable(),
-        Row::new(Verb::Key, Admin, "KEY", "KEY list|create|revoke ...", "manages access keys").writing().unavailable(),
+        Row::new(Verb::Org, Admin, "ORG", "ORG list | ORG delete <name> | ORG create|set <name> [plan=free|starter|team|scale] [entries=<n>|-] [value_bytes=<n>|-] [rate=<n>|-]", "manages organizations").writing(),
+        Row::new(Verb::Key, Admin, "KEY", "KEY list [org=<name>] | KEY create [org=<name>] [scope=read_only|full_access|admin] [ns=<patterns>] [ttl=<ttl>|at=<instant>] [name=<text>] | KEY revoke <id>", "manages access keys").writing(),
     ]
 }
 
@@ -198,7 +192,7 @@ mod tests {
             assert_eq!(Verb::from_name(row.name.to_lowercase().as_bytes()), Some(row.verb));
             assert_eq!(row.verb.as_str(), row.name);
             assert!(row.usage.starts_with(row.name));
-            assert_eq!(row.takes_namespace, row.usage.contains(" [ns="), "{}", row.name);
+            assert_eq!(row.takes_namespace, row.usage.contains(" [ns=<namespace>]"), "{}", row.name);
         }
         for unknown in ["", "GE", "GETS", "\0GET", "NAMESPACESNAMESPACES"] {
             assert_eq!(Verb::from_name(unknown.as_bytes()), None);

@@ -1,14 +1,23 @@
 //! The `larder` binary: the server and the command line, told apart by the first argument.
 
+mod access;
 mod backup;
 mod cli;
 mod command;
 mod compaction;
 mod connection;
+mod http;
+mod purge;
+mod rooms;
+mod seldom;
 mod serve;
 mod shared;
+mod stream;
+mod terms;
+mod tls;
 mod upkeep;
 mod watchers;
+mod watching;
 
 use std::process::ExitCode;
 

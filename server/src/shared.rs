@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use larder_engine::{Durability, Error, Store};
 use larder_protocol::Limits;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use crate::access::{Registry, Scope, Session};
 use crate::backup::Backups;
 use crate::command::hello;
+use crate::terms::Terms;
 use crate::upkeep::Upkeep;
 use crate::watchers::Watchers;
 
@@ -24,25 +26,38 @@ pub(crate) struct Shared {
     /// Whose turn it is to have the store compacted.
     pub(crate) compaction: Upkeep,
     pub(crate) watchers: Watchers,
+    pub(crate) registry: Arc<Registry>,
+    /// How long a client may stay that has not authenticated.
+    pub(crate) auth_timeout: Duration,
+    /// Whether other machines need no key either, as long as there is none.
+    allow_remote: bool,
     pub(crate) counters: Counters,
     /// The fields of the reply to `HELLO`, which are the same for everybody.
     pub(crate) hello: Vec<u8>,
     /// One permit for each connection. Once all are back, the last connection is gone.
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) connections_max: u32,
+    pub(crate) terms: Terms,
     pub(crate) started: Instant,
     failure_logged: AtomicBool,
 }
 
+/// What it is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) limits: Limits,
+    pub(crate) durability: Durability,
+    pub(crate) backups: Backups,
+    pub(crate) watchers: Watchers,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) auth_timeout: Duration,
+    pub(crate) allow_remote: bool,
+    pub(crate) terms: Terms,
+}
+
 impl Shared {
-    pub(crate) fn new(
-        store: Store,
-        limits: Limits,
-        durability: Durability,
-        backups: Backups,
-        watchers: Watchers,
-        connections_max: u32,
-    ) -> Shared {
+    pub(crate) fn new(parts: Parts) -> Shared {
+        let Parts { store, limits, durability, backups, watchers, terms, .. } = parts;
         Shared {
             store,
             limits,
@@ -50,13 +65,22 @@ impl Shared {
             backups,
             compaction: Upkeep::default(),
             watchers,
+            registry: parts.registry,
+            auth_timeout: parts.auth_timeout,
+            allow_remote: parts.allow_remote,
             counters: Counters::default(),
             hello: hello::fields(&limits, durability),
-            slots: Arc::new(Semaphore::new(connections_max as usize)),
-            connections_max,
+            slots: Arc::new(Semaphore::new(terms.connections_max as usize)),
+            terms,
             started: Instant::now(),
             failure_logged: AtomicBool::new(false),
         }
+    }
+
+    /// The session of a client that has just come. Where there are no keys, those of this machine are the operator.
+    pub(crate) fn session(&self, is_local: bool) -> Session {
+        let remote = self.allow_remote.then_some(Scope::FullAccess);
+        Session::new(Arc::clone(&self.registry), if is_local { Some(Scope::Admin) } else { remote })
     }
 
     /// Logs that the store does not acknowledge any more: once, since every turn from then on finds it so.
@@ -68,7 +92,7 @@ impl Shared {
 
     /// Connections that are open now.
     pub(crate) fn connections(&self) -> usize {
-        (self.connections_max as usize).saturating_sub(self.slots.available_permits())
+        (self.terms.connections_max as usize).saturating_sub(self.slots.available_permits())
     }
 }
 

@@ -181,3 +181,23 @@ fn a_transaction_is_one_instant_to_others() {
         }
     });
 }
+
+/// There are fewer places for long transactions than clients: who finds none waits.
+#[test]
+fn long_transactions_from_many_sides_all_happen() {
+    const CLIENTS: usize = 12;
+    let (server, _directory) = start();
+    let value = "x".repeat(1_000_000);
+    thread::scope(|scope| {
+        for own in 0..CLIENTS {
+            let (server, value) = (&server, &value);
+            scope.spawn(move || {
+                let sets: Vec<_> =
+                    (0..3).map(|number| format!("[\"set\",\"c{own}:{number}\",\"{value}\"]")).collect();
+                let reply = server.connect().ask(&format!("TXN {{\"ops\":[{}]}}", sets.join(",")));
+                assert!(reply.starts_with("OK "), "{reply}");
+            });
+        }
+    });
+    assert_eq!(server.connect().ask("COUNT prefix=c"), format!("OK {}", 3 * CLIENTS));
+}

@@ -1,5 +1,6 @@
 //! The command line against a running server: what it prints, where, and how it exits.
 
+mod access;
 mod backup;
 mod bulk;
 mod export;
@@ -23,7 +24,7 @@ struct Larder {
 }
 
 /// How a verb ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Ended {
     code: i32,
     stdout: String,
@@ -96,7 +97,9 @@ fn scripted(steps: &'static [(usize, &str)]) -> String {
 /// The binary, with nothing from the environment of the tests.
 fn verb() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    command.env_remove("LARDER_ADDR").env_remove("LARDER_NS");
+    for name in ["LARDER_ADDR", "LARDER_NS", "LARDER_TOKEN", "LARDER_TOKEN_FILE"] {
+        command.env_remove(name);
+    }
     command
 }
 

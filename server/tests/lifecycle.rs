@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -282,6 +283,54 @@ fn stops_in_order_under_load() {
             // The last one may have been carried out though its answer did not get through.
             assert!((*acknowledged..=acknowledged + 1).contains(&value), "{reply} after {acknowledged}");
         }
+    }
+}
+
+/// Clients send without waiting for answers until the server is gone: all that was answered is kept.
+#[test]
+fn stops_in_order_in_the_middle_of_pipelines() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(directory.path());
+    let under_way = AtomicBool::new(false);
+    let acknowledged: Vec<u64> = thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let mut client = server.connect();
+                let mut stream = client.stream.try_clone().unwrap();
+                scope.spawn(move || {
+                    for number in 1.. {
+                        if stream.write_all(format!("SET w{writer} {number}\n").as_bytes()).is_err() {
+                            break;
+                        }
+                    }
+                });
+                let under_way = &under_way;
+                scope.spawn(move || {
+                    let mut acknowledged = 0;
+                    while client.next_line().is_some_and(|reply| reply.starts_with("OK ")) {
+                        acknowledged += 1;
+                        if acknowledged == 5_000 {
+                            under_way.store(true, Ordering::Release);
+                        }
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        while !under_way.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        server.signal(Signal::TERM);
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    assert_eq!(server.wait().code(), Some(0));
+
+    let server = Server::start(directory.path());
+    let mut client = server.connect();
+    for (writer, acknowledged) in acknowledged.iter().enumerate() {
+        let reply = client.ask(&format!("GET w{writer}"));
+        let value: u64 = reply.rsplit(' ').next().unwrap().parse().unwrap_or(0);
+        assert!(value >= *acknowledged, "{reply} after {acknowledged}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! Many clients, and clients that behave badly.
 
-use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+use crate::limits::{anonymous_bytes, descriptors, limited};
 use crate::support::{Client, Server, serve_in};
 
 #[test]
@@ -86,7 +88,7 @@ fn running_out_of_descriptors_passes() {
     let server = Server::start(directory.path());
     let mut first = server.connect();
     assert_eq!(first.ask("PING"), "OK");
-    let open = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count() as u64;
+    let open = descriptors(server.pid()) as u64;
     let maximum = getrlimit(Resource::Nofile).maximum;
     let pid = Pid::from_raw(server.pid().cast_signed());
     prlimit(pid, Resource::Nofile, Rlimit { current: Some(open + 4), maximum }).unwrap();
@@ -97,10 +99,107 @@ fn running_out_of_descriptors_passes() {
     assert!(server.stop().success());
 }
 
-/// Memory of a process that is no file's.
-fn anonymous_bytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib * 1024
+/// A server with one more setting.
+fn server_with(directory: &Path, setting: &str) -> Server {
+    Server::spawn(serve_in(directory).args(["--log=error", setting]))
+}
+
+#[test]
+fn a_client_that_says_nothing_is_told_so_and_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server_with(directory.path(), "--idle-timeout=300ms");
+    let mut watcher = server.connect();
+    assert_eq!(watcher.ask("WATCH"), "OK 0");
+    let mut silent = server.connect();
+    let mut idle = server.connect();
+    assert_eq!(idle.ask("PING"), "OK");
+    for client in [&mut silent, &mut idle] {
+        assert_eq!(client.reply(), "ERR IDLE nothing came for 300ms");
+        assert_eq!(client.line(), None);
+    }
+    // Who watches need not say anything.
+    assert_eq!(server.connect().ask("SET a 1"), "OK 1 -");
+    assert_eq!(watcher.reply(), "EVT set 1 default a -");
+}
+
+#[test]
+fn a_line_that_is_begun_has_a_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server_with(directory.path(), "--line-timeout=300ms");
+    let mut idle = server.connect();
+    assert_eq!(idle.ask("PING"), "OK");
+    let mut watcher = server.connect();
+    assert_eq!(watcher.ask("WATCH"), "OK 0");
+    watcher.send("QU");
+    let mut slow = server.connect();
+    assert_eq!(slow.ask("SET a 1"), "OK 1 -");
+    slow.send("SET a 2");
+    // A line over the limit has no more time than another.
+    let mut long = server.connect();
+    long.send("x".repeat(2_000_000));
+    assert_eq!(watcher.reply(), "EVT set 1 default a -");
+    for client in [&mut slow, &mut watcher, &mut long] {
+        let reply = client.reply();
+        assert!(reply.starts_with("ERR IDLE a line must be complete within 300ms"), "{reply}");
+        assert_eq!(client.line(), None);
+    }
+    // Without a line begun there is no hurry.
+    assert_eq!(idle.ask("GET a"), "VAL 1 - 1");
+}
+
+#[test]
+fn a_client_that_takes_no_replies_is_cut_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server_with(directory.path(), "--write-timeout=300ms");
+    let mut client = server.connect();
+    assert_eq!(client.ask(&format!("SET a \"{}\"", "x".repeat(1_000_000))), "OK 1 -");
+    let mut lazy = server.connect();
+    lazy.send("GET a\n".repeat(100));
+    let mut watcher = server.connect();
+    watcher.send("WATCH from=0 values=1\n");
+    for _ in 0..20 {
+        assert!(client.ask(&format!("SET a \"{}\"", "x".repeat(1_000_000))).starts_with("OK "));
+    }
+    while !client.ask("STATS").contains("\"connections\":1,") {}
+    // Whoever reads too late finds the end, after what the system had under way.
+    let read = lazy.stream.read_to_end(&mut Vec::new());
+    assert!(
+        read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset) || lazy.next_line().is_none()
+    );
+}
+
+#[test]
+fn descriptors_are_left_to_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command =
+        limited("ulimit -n 64", serve_in(directory.path()).args(["--log=error", "--segment-bytes=1048576"]));
+    let server = Server::spawn(&mut command);
+    let mut first = server.connect();
+    let mut others = Vec::new();
+    loop {
+        let mut client = server.connect();
+        match client.ask("PING") {
+            reply if reply == "OK" => others.push(client),
+            reply => break assert!(reply.starts_with("ERR TOOMANYCONN "), "{reply}"),
+        }
+    }
+    assert!((8..48).contains(&others.len()), "{} connections", others.len());
+    let value = "x".repeat(500_000);
+    for number in 0..20 {
+        let reply = first.ask(&format!("SET k{} \"{value}\"", number % 4));
+        assert!(reply.starts_with("OK "), "{reply}");
+    }
+    assert!(server.stop().success());
+}
+
+#[test]
+fn the_limit_on_descriptors_is_raised_as_far_as_it_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command =
+        limited("ulimit -S -n 64", serve_in(directory.path()).args(["--log=error", "--max-connections=200"]));
+    let server = Server::spawn(&mut command);
+    let clients: Vec<Client> = (0..200).map(|_| server.connect()).collect();
+    for mut client in clients {
+        assert_eq!(client.ask("PING"), "OK");
+    }
 }

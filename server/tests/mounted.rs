@@ -64,6 +64,17 @@ impl Mounted {
         run(Command::new("mount").args(["-o", &options]).arg(self.path())).unwrap();
     }
 
+    /// Has everything that writes stand still until what this returns is dropped. Says why not, if it does not.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        match run(Command::new("fsfreeze").arg("--freeze").arg(self.path())) {
+            Ok(()) => Some(Frozen(self.path())),
+            Err(why) => {
+                println!("skipped: this machine does not let a test freeze a file system: {why}");
+                None
+            }
+        }
+    }
+
     /// Aborts the journal, as an error of the device would.
     pub(crate) fn abort_journal(&self) {
         run(Command::new("mount").args(["-o", "remount,abort"]).arg(self.path())).unwrap();
@@ -85,6 +96,16 @@ impl Mounted {
 
     fn mount(&self) -> Result<(), String> {
         run(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(self.path()))
+    }
+}
+
+/// A file system that stands still.
+#[derive(Debug)]
+pub(crate) struct Frozen(PathBuf);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        _ = run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.0));
     }
 }
 

@@ -1,9 +1,13 @@
 //! Golden scripts: what goes in and what comes out, in `tests/scripts/*.txt`.
 //!
 //! `> ` begins a request, and `< ` one line of the reply to it; `#` begins a comment. In a reply `<ms>` stands for a
-//! number, `<word>` for letters, digits and dots, `<text>` for anything. On either side `<ab*3>` is `ababab`; in a
-//! request `<0xff>` is that byte, and `<end>` ends the input within the line. Each script has a server of its own.
+//! number, `<word>` for letters, digits and dots, `<time>` for an instant, `<text>` for anything. On either side `<ab*3>` is
+//! `ababab`; in a request `<0xff>` is that byte, and `<end>` ends the input within the line. Each script has a server of its own.
+//!
+//! A number in front, as in `2> `, means another connection. `<=name>` in a reply takes what stands there, where the name is
+//! new, and from then on stands for it on either side.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,11 +32,7 @@ fn scripts() {
 }
 
 /// Codes that need more than a client on a sound server: told by whole servers elsewhere, or reserved.
-const OUT_OF_REACH: [Code; 16] = [
-    Code::NoAuth,
-    Code::Denied,
-    Code::Quota,
-    Code::Rate,
+const OUT_OF_REACH: [Code; 12] = [
     Code::ReadOnly,
     Code::NoSpace,
     Code::Compacted,
@@ -47,22 +47,19 @@ const OUT_OF_REACH: [Code; 16] = [
     Code::Shutdown,
 ];
 
-/// Options that are for servers with tokens.
-const OPTIONS_OUT_OF_REACH: [&str; 1] = ["token"];
-
 /// The rows of the protocol's tables, each of which some script has to show. (But for
 /// `EVT progress`, which takes long to come.)
 #[test]
 fn every_command_reply_and_code_is_in_a_script() {
     let scripts: String = paths().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let shown =
-        |line: &str| scripts.lines().any(|shown| shown == line || shown.starts_with(&format!("{line} ")));
-    for row in COMMANDS.iter().filter(|row| row.available) {
+    let lines = || scripts.lines().map(|line| line.trim_start_matches(|first: char| first.is_ascii_digit()));
+    let shown = |line: &str| lines().any(|shown| shown == line || shown.starts_with(&format!("{line} ")));
+    for row in &COMMANDS {
         assert!(shown(&format!("> {}", row.name)), "no script sends {}", row.name);
         let options = row.usage.split(['[', '|', ' ']).filter_map(|word| Some(word.split_once('=')?.0));
-        for option in options.filter(|option| !OPTIONS_OUT_OF_REACH.contains(option)) {
+        for option in options {
             let (command, given) = (format!("> {} ", row.name), format!(" {option}="));
-            let sent = scripts.lines().any(|line| line.starts_with(&command) && line.contains(&given));
+            let sent = lines().any(|line| line.starts_with(&command) && line.contains(&given));
             assert!(sent, "no script sends {} with {option}=", row.name);
         }
     }
@@ -89,42 +86,75 @@ fn every_command_reply_and_code_is_in_a_script() {
     }
 }
 
+/// A connection of a script. What is first on it counts, and so nothing is sent before it.
+struct Connection {
+    client: Client,
+    is_fresh: bool,
+}
+
 /// Runs a script. Returns the differences.
 fn run(path: &Path) -> Option<String> {
     let script = fs::read_to_string(path).unwrap();
     let directory = tempfile::tempdir().unwrap();
     // Within the directory, so that backups, which go beside the data, go away with it.
     let server = Server::start(&directory.path().join("data"));
-    let mut client = server.connect();
+    let mut connections: BTreeMap<String, Connection> = BTreeMap::new();
+    let mut names = BTreeMap::new();
     let mut differences = String::new();
-    // What is first on a connection counts, and so nothing is sent before it.
-    let mut first = true;
     for (number, line) in (1..).zip(script.lines()) {
         let place = || format!("{}:{number}", path.file_name().unwrap().display());
-        if let Some(request) = line.strip_prefix("> ") {
-            if !std::mem::take(&mut first) {
-                expect_nothing(&mut client, &mut differences, &place());
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let digits = line.len() - line.trim_start_matches(|character: char| character.is_ascii_digit()).len();
+        let connection = connections
+            .entry(line[..digits].to_owned())
+            .or_insert_with(|| Connection { client: server.connect(), is_fresh: true });
+        let client = &mut connection.client;
+        if let Some(request) = line[digits..].strip_prefix("> ") {
+            if !std::mem::take(&mut connection.is_fresh) {
+                expect_nothing(client, &mut differences, &place());
             }
-            client.send(expand(request.strip_suffix("<end>").unwrap_or(request)));
+            let request = with_names(request, &names);
+            client.send(expand(request.strip_suffix("<end>").unwrap_or(&request)));
             if request.ends_with("<end>") {
                 client.end();
             } else {
                 client.send("\n");
             }
-        } else if let Some(expected) = line.strip_prefix("< ") {
+        } else if let Some(expected) = line[digits..].strip_prefix("< ") {
             let reply = client.line().unwrap_or_else(|| "(the connection was closed)".to_owned());
-            if !matches(&String::from_utf8(expand(expected)).unwrap(), &reply) {
+            let pattern = with_names(expected, &names);
+            if !takes(&String::from_utf8(expand(&pattern)).unwrap(), &reply, &mut names) {
                 _ = writeln!(differences, "{}\n  expected: {expected}\n  replied:  {reply}", place());
             }
         } else {
-            assert!(line.is_empty() || line.starts_with('#'), "{}: what is {line:?}?", place());
+            panic!("{}: what is {line:?}?", place());
         }
     }
-    let rest = client.finish();
-    if !rest.is_empty() {
-        _ = writeln!(differences, "{}: unexpected at the end: {rest}", path.display());
+    for connection in connections.into_values() {
+        let rest = connection.client.finish();
+        if !rest.is_empty() {
+            _ = writeln!(differences, "{}: unexpected at the end: {rest}", path.display());
+        }
     }
     (!differences.is_empty()).then_some(differences)
+}
+
+/// Puts in what names stand for; one that is not known yet stays.
+pub(crate) fn with_names(text: &str, names: &BTreeMap<String, String>) -> String {
+    names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("<={name}>"), value))
+}
+
+/// As [`matches`], and takes what stands where a name is that is not known yet: letters, digits, `_` and `-`.
+pub(crate) fn takes(pattern: &str, reply: &str, names: &mut BTreeMap<String, String>) -> bool {
+    let named = pattern.split_once("<=").and_then(|(before, rest)| Some((before, rest.split_once('>')?)));
+    let Some((before, (name, after))) = named else { return matches(pattern, reply) };
+    let Some(rest) = reply.strip_prefix(before) else { return false };
+    let is_over = |character: char| !character.is_ascii_alphanumeric() && !"_-".contains(character);
+    let end = rest.find(is_over).unwrap_or(rest.len());
+    names.insert(name.to_owned(), rest[..end].to_owned());
+    takes(after, &rest[end..], names)
 }
 
 /// Checks that the request before has no reply lines beyond those expected.
@@ -141,7 +171,7 @@ fn expect_nothing(client: &mut Client, differences: &mut String, place: &str) {
 }
 
 /// Puts in what repetitions and bytes by number stand for; anything else in `<…>` stays.
-fn expand(text: &str) -> Vec<u8> {
+pub(crate) fn expand(text: &str) -> Vec<u8> {
     let Some((before, after)) = text.split_once('<') else { return text.into() };
     let placed = after.split_once('>').and_then(|(inner, rest)| {
         let byte = inner.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
@@ -157,9 +187,10 @@ fn expand(text: &str) -> Vec<u8> {
 type Allowed = fn(char) -> bool;
 
 /// Whether a reply is as the pattern says.
-fn matches(pattern: &str, reply: &str) -> bool {
-    let placeholders: [(&str, Allowed); 3] = [
+pub(crate) fn matches(pattern: &str, reply: &str) -> bool {
+    let placeholders: [(&str, Allowed); 4] = [
         ("<ms>", |character| character.is_ascii_digit()),
+        ("<time>", |character| character.is_ascii_digit() || "-:.TZ".contains(character)),
         ("<word>", |character| character.is_ascii_alphanumeric() || character == '.'),
         ("<text>", |_| true),
     ];
@@ -189,4 +220,12 @@ fn patterns() {
     assert!(matches("ERR BADARG <text>", "ERR BADARG é!"));
     assert!(!matches("ERR BADARG <text>", "ERR BADARG"));
     assert!(!matches("ERR BADARG <text>", "ERR BADOPT no"));
+    let mut names = BTreeMap::new();
+    assert!(takes(
+        "OK {\"id\":\"<=id>\",\"token\":\"<=t>\"<text>}",
+        "OK {\"id\":\"0a\",\"token\":\"lk_0-a\",5}",
+        &mut names
+    ));
+    assert_eq!(with_names("AUTH <=t> <=id> <=other>", &names), "AUTH lk_0-a 0a <=other>");
+    assert!(!takes("NO <=x>", "OK 1", &mut names));
 }

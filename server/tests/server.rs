@@ -2,16 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod abuse;
+mod access;
 mod changes;
 mod cli;
 mod clock;
+mod http;
 mod kill;
 mod lifecycle;
+mod limits;
 mod load;
 mod mounted;
 mod power;
 mod scripts;
 mod shortage;
+mod stopped;
 mod support;
+mod tls;
 mod watch;
 mod wire;

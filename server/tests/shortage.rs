@@ -8,6 +8,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+use crate::limits::limited;
 use crate::mounted::Mounted;
 use crate::support::{Client, Server, serve_in};
 
@@ -72,14 +73,8 @@ fn a_limit_on_the_size_of_files() {
     assert!(server.connect().ask("SET first 1").starts_with("OK "));
     assert!(server.stop().success());
 
-    let plain = serve_in(directory.path());
-    let mut limited = Command::new("sh");
     // In units of 512 bytes, or 1 KiB with some shells: shorter than a segment with either.
-    limited.args(["-c", "ulimit -S -f 1000 && exec \"$@\"", "sh"]).arg(plain.get_program());
-    limited.args(plain.get_args()).args(SIZES);
-    for (name, _) in plain.get_envs() {
-        limited.env_remove(name);
-    }
+    let mut limited = limited("ulimit -S -f 1000", serve_in(directory.path()).args(SIZES));
     let server = Server::spawn(&mut limited);
     let mut client = server.connect();
     let refused = client.ask("SET second 2");

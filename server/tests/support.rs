@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +17,8 @@ pub(crate) fn serve() -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LARDER_")) {
         command.env_remove(name);
     }
-    command.arg("serve").stdin(Stdio::null());
+    // HTTP has a port of its own, which others on this machine may have taken.
+    command.arg("serve").stdin(Stdio::null()).env("LARDER_HTTP", "127.0.0.1:0");
     command
 }
 
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     _stdout: BufReader<ChildStdout>,
     pub(crate) startup: String,
     pub(crate) address: SocketAddr,
+    /// Where HTTP is served; the other one, if it is not.
+    pub(crate) http: SocketAddr,
 }
 
 impl Server {
@@ -49,9 +52,11 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut startup = String::new();
         stdout.read_line(&mut startup).unwrap();
-        match address_in(&startup) {
-            Some(address) => Server { child, _stdout: stdout, startup, address },
-            None => {
+        let addresses: Vec<SocketAddr> =
+            startup.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match (addresses.first(), addresses.last()) {
+            (Some(&address), Some(&http)) => Server { child, _stdout: stdout, startup, address, http },
+            _ => {
                 _ = child.kill();
                 panic!("the server did not start: {startup:?}, {:?}", child.wait());
             }
@@ -60,6 +65,11 @@ impl Server {
 
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// What the server logs, if it was spawned with a pipe for that.
+    pub(crate) fn log(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().unwrap())
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -92,10 +102,6 @@ impl Drop for Server {
         _ = self.child.kill();
         _ = self.child.wait();
     }
-}
-
-fn address_in(startup: &str) -> Option<SocketAddr> {
-    startup.split_whitespace().find_map(|word| word.parse().ok())
 }
 
 /// A connection.

@@ -287,7 +287,7 @@ fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize)
         while let Some((first, _)) = records.peek() {
             let name = (first.tenant, first.namespace);
             let Index { nodes, timers, bytes, .. } = &mut *index;
-            let fresh = || Listed { number: timers.take_number(), entries: Vec::new() };
+            let fresh = || Listed { number: timers.take_number(first.tenant), entries: Vec::new() };
             let Listed { number: namespace, entries } = names.entry(name).or_insert_with(fresh);
             while let Some((record, number)) =
                 records.next_if(|(record, _)| (record.tenant, record.namespace) == name)
@@ -311,10 +311,12 @@ fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize)
             continue;
         }
         presort(&mut entries, threads);
-        let entries = entries.into_iter().collect();
+        let entries: BTreeMap<Key, u32> = entries.into_iter().collect();
+        let namespaces = index.tenants.entry(tenant).or_default();
+        namespaces.entries += entries.len() as u64;
         let namespace = Namespace { number, entries, changed: 0, removed: 0 };
         let name = str::from_utf8(name).unwrap_or_default();
-        index.tenants.entry(tenant).or_default().insert(name.into(), namespace);
+        namespaces.by_name.insert(name.into(), namespace);
     }
 }
 
@@ -412,6 +414,12 @@ mod tests {
                     }).collect()
                 };
                 prop_assert_eq!(list(&found), list(&expected));
+                for index in [&found, &expected] {
+                    let listed: u64 = list(index).iter().map(|(.., keys)| keys.len() as u64).sum();
+                    prop_assert_eq!(index.entries_of(Tenant(tenant)), listed);
+                    let overdue = list(index).iter().map(|(_, overdue, _)| overdue[2]).sum::<u64>();
+                    prop_assert_eq!(index.overdue(5).of_tenant(Tenant(tenant)), overdue);
+                }
             }
         }
     }

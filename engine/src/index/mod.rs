@@ -47,6 +47,14 @@ pub(crate) struct Namespace {
     removed: u64,
 }
 
+/// The namespaces of one tenant.
+#[derive(Debug, Default)]
+struct Namespaces {
+    by_name: BTreeMap<Box<str>, Namespace>,
+    /// Number of entries in all of them.
+    entries: u64,
+}
+
 impl Namespace {
     /// Number of entries, those past their deadline included.
     pub(crate) fn len(&self) -> u64 {
@@ -113,7 +121,7 @@ struct Grave {
 /// All entries, findable in two ways: by address through a hash table, which takes one or two cache misses where an
 /// ordered map of a million keys takes ten; and in the order of their keys, for listings.
 pub(crate) struct Index {
-    tenants: BTreeMap<Tenant, BTreeMap<Box<str>, Namespace>>,
+    tenants: BTreeMap<Tenant, Namespaces>,
     nodes: Slab,
     /// Numbers of nodes by tag. Many small tables, so that growing one never takes long.
     tables: Box<[HashTable<u32>]>,
@@ -267,7 +275,12 @@ impl Index {
     }
 
     pub(crate) fn namespace(&self, tenant: Tenant, namespace: &str) -> Option<&Namespace> {
-        self.tenants.get(&tenant)?.get(namespace)
+        self.tenants.get(&tenant)?.by_name.get(namespace)
+    }
+
+    /// Number of entries of a tenant, those past their deadline included.
+    pub(crate) fn entries_of(&self, tenant: Tenant) -> u64 {
+        self.tenants.get(&tenant).map_or(0, |namespaces| namespaces.entries)
     }
 
     /// The namespaces of a tenant, from `from` on, in order.
@@ -279,7 +292,7 @@ impl Index {
         self.tenants
             .get(&tenant)
             .into_iter()
-            .flat_map(move |namespaces| namespaces.range::<str, _>((from, Bound::Unbounded)))
+            .flat_map(move |namespaces| namespaces.by_name.range::<str, _>((from, Bound::Unbounded)))
             .map(|(name, namespace)| (&**name, namespace))
     }
 
@@ -484,14 +497,15 @@ impl Index {
         self.usage_mut(slot.segment).live_bytes += u64::from(slot.length);
         let Index { tenants, nodes, tables, timers, emptied, bytes, usage, .. } = self;
         let namespaces = tenants.entry(at.tenant()).or_default();
-        let namespace = match namespaces.get_mut(at.namespace()) {
+        let Namespaces { by_name, entries: total } = namespaces;
+        let namespace = match by_name.get_mut(at.namespace()) {
             Some(namespace) => namespace,
             None => {
                 // What emptied it before still has to be waited for by those who find a key absent here.
-                let number = timers.take_number();
+                let number = timers.take_number(at.tenant());
                 let (entries, changed, removed) = (BTreeMap::new(), *emptied, *emptied);
                 let fresh = Namespace { number, entries, changed, removed };
-                namespaces.entry(at.namespace().into()).or_insert(fresh)
+                by_name.entry(at.namespace().into()).or_insert(fresh)
             }
         };
         namespace.changed = namespace.changed.max(slot.sequence);
@@ -514,6 +528,7 @@ impl Index {
         let key = Key::new(at.key());
         *bytes += ENTRY_BYTES + key.heap_bytes() as u64;
         namespace.entries.insert(key, number);
+        *total += 1;
         None
     }
 
@@ -528,7 +543,7 @@ impl Index {
         usage.entry(previous.segment).or_default().live_bytes -= u64::from(previous.length);
 
         let namespaces = tenants.get_mut(&at.tenant())?;
-        let namespace = namespaces.get_mut(at.namespace())?;
+        let namespace = namespaces.by_name.get_mut(at.namespace())?;
         let (key, ordered) = namespace.entries.remove_entry(at.key())?;
         debug_assert_eq!(ordered, number, "a tag stands for one address");
         *bytes -= ENTRY_BYTES + key.heap_bytes() as u64;
@@ -536,11 +551,12 @@ impl Index {
         namespace.changed = namespace.changed.max(sequence);
         namespace.removed = namespace.removed.max(sequence);
         timers.set(node.timer(), NEVER, Owner { node: number, namespace: namespace.number });
+        namespaces.entries -= 1;
         if namespace.entries.is_empty() {
             *emptied = namespace.changed.max(*emptied);
             timers.give_back(namespace.number);
-            namespaces.remove(at.namespace());
-            if namespaces.is_empty() {
+            namespaces.by_name.remove(at.namespace());
+            if namespaces.by_name.is_empty() {
                 tenants.remove(&at.tenant());
             }
         }

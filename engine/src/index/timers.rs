@@ -4,9 +4,11 @@
 //! that deadline, through overwrites, removals and changes taken back: none is ever stale, and none is missing.
 
 use super::Namespace;
+use crate::address::Tenant;
 use crate::clock::{NEVER, TIME_MAX_MS};
 use crate::wheel::{Progress, Timer, Wheel};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The entry that a timer is of.
 #[derive(Debug, Clone, Copy)]
@@ -19,34 +21,77 @@ pub(super) struct Owner {
 /// Bytes of memory that a timer takes.
 pub(super) const TIMER_BYTES: u64 = (16 + size_of::<Owner>()) as u64;
 
+/// What is overdue of a namespace.
+#[derive(Debug)]
+struct Account {
+    /// Whose namespace it is.
+    tenant: Tenant,
+    /// How many of its entries are overdue by the wheel.
+    overdue: u64,
+}
+
 /// The timers of all entries.
 #[derive(Debug)]
 pub(super) struct Timers {
     wheel: Wheel<Owner>,
-    /// How many entries of each namespace are overdue by the wheel, by the namespace's number.
-    overdue: Vec<u64>,
+    accounts: Accounts,
     /// Numbers below that are not in use.
     free: Vec<u32>,
     was_ever_set: bool,
 }
 
-impl Timers {
-    pub(super) fn new(now_ms: u64) -> Timers {
-        Timers { wheel: Wheel::new(now_ms), overdue: Vec::new(), free: Vec::new(), was_ever_set: false }
+/// What is overdue by the wheel: of each namespace, by its number, and of each tenant that has anything overdue.
+#[derive(Debug, Default)]
+struct Accounts {
+    namespaces: Vec<Account>,
+    tenants: BTreeMap<Tenant, u64>,
+}
+
+impl Accounts {
+    fn add(&mut self, namespace: u32) {
+        let account = &mut self.namespaces[namespace as usize];
+        account.overdue += 1;
+        *self.tenants.entry(account.tenant).or_default() += 1;
     }
 
-    /// A number for a namespace.
-    pub(super) fn take_number(&mut self) -> u32 {
-        self.free.pop().unwrap_or_else(|| {
-            self.overdue.push(0);
-            // Each has a name and an entry: memory ends long before the numbers do.
-            u32::try_from(self.overdue.len() - 1).expect("fewer than 2^32 namespaces")
-        })
+    fn take_off(&mut self, namespace: u32) {
+        let account = &mut self.namespaces[namespace as usize];
+        account.overdue -= 1;
+        if let Entry::Occupied(mut overdue) = self.tenants.entry(account.tenant) {
+            *overdue.get_mut() -= 1;
+            if *overdue.get() == 0 {
+                overdue.remove();
+            }
+        }
+    }
+}
+
+impl Timers {
+    pub(super) fn new(now_ms: u64) -> Timers {
+        Timers {
+            wheel: Wheel::new(now_ms),
+            accounts: Accounts::default(),
+            free: Vec::new(),
+            was_ever_set: false,
+        }
+    }
+
+    /// A number for a namespace of a tenant.
+    pub(super) fn take_number(&mut self, tenant: Tenant) -> u32 {
+        let accounts = &mut self.accounts.namespaces;
+        let account = Account { tenant, overdue: 0 };
+        if let Some(number) = self.free.pop() {
+            accounts[number as usize] = account;
+            return number;
+        }
+        accounts.push(account);
+        // Each has a name and an entry: memory ends long before the numbers do.
+        u32::try_from(accounts.len() - 1).expect("fewer than 2^32 namespaces")
     }
 
     /// Takes the number of a namespace back that has no entries any more.
     pub(super) fn give_back(&mut self, number: u32) {
-        debug_assert_eq!(self.overdue[number as usize], 0, "all of its timers are gone");
+        debug_assert_eq!(self.accounts.namespaces[number as usize].overdue, 0, "all of its timers are gone");
         self.free.push(number);
     }
 
@@ -78,24 +123,29 @@ impl Timers {
         let Some(timer) = timer else {
             self.was_ever_set = true;
             let timer = self.wheel.insert(deadline, owner);
-            self.overdue[owner.namespace as usize] += u64::from(self.wheel.is_overdue(timer));
+            if self.wheel.is_overdue(timer) {
+                self.accounts.add(owner.namespace);
+            }
             return Some(timer);
         };
-        let overdue = &mut self.overdue[owner.namespace as usize];
-        *overdue -= u64::from(self.wheel.is_overdue(timer));
+        if self.wheel.is_overdue(timer) {
+            self.accounts.take_off(owner.namespace);
+        }
         if deadline == NEVER {
             self.wheel.cancel(timer);
             return None;
         }
         self.wheel.reschedule(timer, deadline);
-        *overdue += u64::from(self.wheel.is_overdue(timer));
+        if self.wheel.is_overdue(timer) {
+            self.accounts.add(owner.namespace);
+        }
         Some(timer)
     }
 
     /// Turns the wheel, see [`Wheel::advance`].
     pub(super) fn turn(&mut self, now_ms: u64, budget: usize) -> Progress {
-        let Timers { wheel, overdue, .. } = self;
-        wheel.advance(now_ms, budget, |owner| overdue[owner.namespace as usize] += 1)
+        let Timers { wheel, accounts, .. } = self;
+        wheel.advance(now_ms, budget, |owner| accounts.add(owner.namespace))
     }
 
     pub(super) fn wake_at_ms(&self) -> Option<u64> {
@@ -114,7 +164,7 @@ impl Timers {
 
     /// How many entries are overdue, as far as the wheel has been turned.
     pub(super) fn overdue(&self) -> u64 {
-        self.overdue.iter().sum()
+        self.accounts.tenants.values().sum()
     }
 
     /// Leaves an entry that is due out of those that are to be expired.
@@ -125,7 +175,7 @@ impl Timers {
     }
 }
 
-/// How many entries of each namespace are past their deadline at one time.
+/// How many entries of each namespace, and of each tenant, are past their deadline at one time.
 #[derive(Debug)]
 pub(crate) struct Overdue<'t> {
     timers: &'t Timers,
@@ -145,6 +195,13 @@ impl<'t> Overdue<'t> {
     /// How many of this namespace.
     pub(crate) fn of(&self, namespace: &Namespace) -> u64 {
         let late = self.late.get(&namespace.number).copied().unwrap_or(0);
-        self.timers.overdue[namespace.number as usize] + late
+        self.timers.accounts.namespaces[namespace.number as usize].overdue + late
+    }
+
+    /// How many of this tenant.
+    pub(crate) fn of_tenant(&self, tenant: Tenant) -> u64 {
+        let Accounts { namespaces, tenants } = &self.timers.accounts;
+        let late = self.late.iter().filter(|(number, _)| namespaces[**number as usize].tenant == tenant);
+        tenants.get(&tenant).copied().unwrap_or(0) + late.map(|(_, late)| late).sum::<u64>()
     }
 }

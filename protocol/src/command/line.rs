@@ -27,7 +27,7 @@ pub(super) struct Opt<'a> {
 }
 
 impl<'a, 'l> Line<'a, 'l> {
-    /// Reads the verb; an error if this version cannot carry it out.
+    /// Reads the verb.
     pub(super) fn new(text: &'a str, limits: &'l Limits) -> Result<Self, ParseError> {
         let bytes = text.as_bytes();
         let start = bytes.iter().take_while(|&&byte| byte == b' ').count();
@@ -39,9 +39,6 @@ impl<'a, 'l> Line<'a, 'l> {
         };
         let Some(verb) = verb else { return Err(unknown_verb(&text[start..])) };
         let row = verb.row();
-        if !row.available {
-            return Err(unavailable(row));
-        }
         Ok(Self { text, at: end, row, limits })
     }
 
@@ -286,9 +283,4 @@ fn unknown_verb(rest: &str) -> ParseError {
             ParseError::new(Code::BadCmd, format!("no command {}; HELP lists the commands", shown(word)))
         }
     }
-}
-
-#[cold]
-pub(super) fn unavailable(row: &Row) -> ParseError {
-    ParseError::new(Code::BadCmd, format!("{} is not available in this version", row.name))
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::line::{Line, Opt, unavailable};
+use super::line::{Line, Opt};
+use super::manage;
 use super::{
     BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, Incr, KEYS_MAX, LIST_PAGE_DEFAULT, List,
     NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Patch, Request, Secret, Set, Watch, transaction,
@@ -51,6 +52,7 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         Verb::Count => count(line),
         Verb::Namespaces => namespaces(line),
         Verb::Hello => hello(line),
+        Verb::Auth => auth(line),
         Verb::Ns => ns(line),
         Verb::Help => help(line),
         Verb::Ping => bare(line, Command::Ping),
@@ -60,7 +62,8 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         Verb::Compact => bare(line, Command::Compact),
         Verb::Backup => backup(line),
         Verb::Watch => watch(line),
-        Verb::Auth | Verb::Org | Verb::Key => Err(unavailable(line.verb().row())),
+        Verb::Org => manage::org(line),
+        Verb::Key => manage::key(line),
     }
 }
 
@@ -276,6 +279,11 @@ fn hello<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
     Ok(Request { ns, command: Command::Hello { token, name } })
 }
 
+fn auth<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let token = Secret(line.argument(Code::BadArg, "token")?.text);
+    bare(line, Command::Auth(token))
+}
+
 fn ns<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
     let namespace = if line.more_arguments() { Some(line.namespace()?) } else { None };
     bare(line, Command::Ns(namespace))
@@ -291,9 +299,6 @@ fn help<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
                 format!("no command {}; HELP lists the commands", shown(&name)),
             ));
         };
-        if !found.row().available {
-            return Err(unavailable(found.row()));
-        }
         verb = Some(found);
     }
     bare(line, Command::Help(verb))
@@ -301,19 +306,26 @@ fn help<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
 
 fn backup<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
     let name = line.argument(Code::BadArg, "name")?.text;
+    check_backup_name(&name)?;
+    bare(line, Command::Backup { name })
+}
+
+/// Checks that this can be the name of a backup, which is that of a directory: letters, digits, `.`, `_` and `-`, without a
+/// leading dot, at most [`BACKUP_NAME_BYTES_MAX`].
+pub fn check_backup_name(name: &str) -> Result<(), ParseError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let fits = (1..=BACKUP_NAME_BYTES_MAX).contains(&name.len());
-    if !fits || name.starts_with('.') || !name.bytes().all(allowed) {
-        return Err(ParseError::new(
-            Code::BadArg,
-            format!(
-                "{} cannot be the name of a backup; it has up to {BACKUP_NAME_BYTES_MAX} letters, digits, dots, _ and -, \
-                 and no dot in front",
-                shown(&name)
-            ),
-        ));
+    if fits && !name.starts_with('.') && name.bytes().all(allowed) {
+        return Ok(());
     }
-    bare(line, Command::Backup { name })
+    Err(ParseError::new(
+        Code::BadArg,
+        format!(
+            "{} cannot be the name of a backup; it has up to {BACKUP_NAME_BYTES_MAX} letters, digits, dots, _ and -, \
+             and no dot in front",
+            shown(name)
+        ),
+    ))
 }
 
 /// `ttl=`, `at=` and `keepttl=` share one slot, and so exclude each other.
@@ -418,7 +430,7 @@ fn read_cursor(option: &Opt<'_>, bytes_max: usize) -> Result<String, ParseError>
 }
 
 /// Digits alone: a sign is not a number's here.
-fn number(option: &Opt<'_>, wanted: &str) -> Result<u64, ParseError> {
+pub(super) fn number(option: &Opt<'_>, wanted: &str) -> Result<u64, ParseError> {
     let text = &option.value.text;
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(|| option.refused(wanted))

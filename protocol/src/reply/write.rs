@@ -105,6 +105,12 @@ pub fn item_namespace(out: &mut Vec<u8>, namespace: &str, live: u64) {
     out.push(b'\n');
 }
 
+/// `ITEM <json>`
+pub fn item_json(out: &mut Vec<u8>, json: &[u8]) {
+    out.extend_from_slice(b"ITEM ");
+    json_end(out, json);
+}
+
 /// `END <count> [next=<cursor>]`; `last_name` is the last name of the page while more follows, else `None`.
 pub fn end(out: &mut Vec<u8>, count: u64, last_name: Option<&str>) {
     out.extend_from_slice(b"END ");
@@ -116,7 +122,7 @@ pub fn end(out: &mut Vec<u8>, count: u64, last_name: Option<&str>) {
     out.push(b'\n');
 }
 
-/// The whole reply to `HELP`: the usage of every available command, or the usage of one and what it does.
+/// The whole reply to `HELP`: the usage of every command, or the usage of one and what it does.
 pub fn help(out: &mut Vec<u8>, verb: Option<Verb>) {
     let mut count = 0;
     let mut item = |text: &str| {
@@ -129,7 +135,7 @@ pub fn help(out: &mut Vec<u8>, verb: Option<Verb>) {
         item(verb.row().usage);
         item(verb.row().help);
     } else {
-        COMMANDS.iter().filter(|row| row.available).for_each(|row| item(row.usage));
+        COMMANDS.iter().for_each(|row| item(row.usage));
     }
     end(out, count, None);
 }

@@ -12,6 +12,7 @@ enum Seen {
     TooLong,
     Overrun,
     Http,
+    Tls,
     Incomplete,
 }
 
@@ -24,6 +25,7 @@ fn note(frame: Frame, seen: &mut Vec<Seen>) {
         Frame::TooLong => seen.push(Seen::TooLong),
         Frame::Overrun => seen.push(Seen::Overrun),
         Frame::Http => seen.push(Seen::Http),
+        Frame::Tls => seen.push(Seen::Tls),
         Frame::Incomplete => seen.push(Seen::Incomplete),
     }
 }
@@ -68,6 +70,10 @@ fn naive_with(limits: LineLimits, input: &[u8]) -> Vec<Seen> {
         let end = rest.iter().position(|&byte| byte == b'\n');
         let text = &rest[..end.unwrap_or(rest.len())];
         let shown = text.strip_suffix(b"\r").unwrap_or(text);
+        if first && text.first() == Some(&0x16) {
+            seen.push(Seen::Tls);
+            return seen;
+        }
         let begins =
             String::from_utf8_lossy(&text[..text.len().min(64).min(limits.line_bytes)]).to_uppercase();
         let limit = if begins.trim_start_matches(' ').starts_with("TXN ") {
@@ -110,6 +116,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         2 => (0..50_usize).prop_map(|length| vec![b'x'; length]),
         1 => (0..400_usize).prop_map(|length| vec![b'y'; length]),
         1 => Just(b"GET / HTTP/1.1\r\n".to_vec()),
+        1 => Just(b"\x16\x03\x01".to_vec()),
         1 => Just(b"Host: here\r\n".to_vec()),
         1 => Just(b" HTTP/1.1\n".to_vec()),
         2 => Just(b"GET a\nSET b 1\r\n".to_vec()),
@@ -256,4 +263,11 @@ fn http_is_refused_even_where_its_first_line_is_over_the_limit() {
     for cut in 1..request.len() {
         assert_eq!(decode(50, request.as_bytes().chunks(cut)), [Seen::Http], "{cut}");
     }
+}
+
+#[test]
+fn a_tls_handshake_is_told_by_its_first_byte() {
+    assert_eq!(decode(100, [&b"\x16"[..]]), [Seen::Tls]);
+    assert_eq!(decode(3, [&b"\r\n\n\x16\x03\x01\x02\x00\x01\nDEL a\n"[..]]), [Seen::Tls]);
+    assert_eq!(decode(100, [&b"PING\n\x16\n"[..]]), [line("PING"), line("\x16")]);
 }

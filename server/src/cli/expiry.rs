@@ -10,7 +10,7 @@ use super::output::Style;
 /// A new expiry. One of the two.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub(super) struct Expires {
+pub(crate) struct Expires {
     /// Expire after this long: seconds, or 500ms, 90s, 5m, 2h, 7d, PT5M
     #[arg(long, value_name = "TTL", value_parser = Ttl::parse)]
     ttl: Option<Ttl>,

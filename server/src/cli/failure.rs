@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use larder_client::{Code, Error};
 
+use crate::access::AccessError;
+
 /// Why a verb was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -31,6 +33,9 @@ pub(super) enum Failure {
     /// A store or a backup in a directory cannot be worked with.
     #[error("{0}")]
     Store(larder_engine::Error),
+    /// The organizations and keys of a store cannot be read or changed.
+    #[error("{0}")]
+    Access(AccessError),
     /// Standard output takes no more.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -68,6 +73,7 @@ impl Failure {
             Self::Connect { source } if is_no_address(source) => 2,
             Self::Store(error) if is_wrong_directory(error) => 2,
             Self::Store(_)
+            | Self::Access(_)
             | Self::Connect { .. }
             | Self::Server { .. }
             | Self::Output(_)

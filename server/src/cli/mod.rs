@@ -18,9 +18,12 @@ mod get;
 mod import;
 mod incr;
 mod input;
+mod key;
 mod ls;
+mod manager;
 mod namespaces;
 mod object;
+mod org;
 mod output;
 mod patch;
 mod ping;
@@ -89,6 +92,12 @@ pub(crate) enum Verb {
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
     Stats(stats::Stats),
+    /// Manages organizations: who shares the server without seeing of each other
+    #[command(subcommand)]
+    Org(org::Org),
+    /// Manages access keys
+    #[command(subcommand)]
+    Key(key::Key),
     /// Tells whether a store directory is intact
     Verify(verify::Verify),
     /// Copies what is intact in a store directory into a new store
@@ -129,6 +138,8 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Compact(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
+        Verb::Org(verb) => verb.run(target),
+        Verb::Key(verb) => verb.run(target),
         Verb::Verify(verb) => verb.run(target),
         Verb::Salvage(verb) => verb.run(target),
     };

@@ -1,9 +1,13 @@
 //! What every verb begins with: the options they share, a connection, and somewhere to write to.
 
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
 use clap::Args;
 use larder_client::blocking::Client;
 use larder_client::request::Request;
-use larder_client::{Error, Options};
+use larder_client::{Error, Options, Token};
 
 use super::Status;
 use super::failure::Failure;
@@ -11,7 +15,7 @@ use super::object::Object;
 use super::output::{Output, Style, say};
 
 /// Options that all verbs share, and that may stand before the verb too.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Server and output")]
 pub(crate) struct Target {
     /// Address of the server
@@ -23,10 +27,17 @@ pub(crate) struct Target {
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:5273"
     )]
-    addr: String,
+    pub(super) addr: String,
     /// Namespace [default: that of the server, `default`]
     #[arg(long, global = true, env = "LARDER_NS", hide_env_values = true, value_name = "NAMESPACE")]
     ns: Option<String>,
+    /// Access token, if the server wants one. Others on this machine can see what stands on a command line: rather use
+    /// --token-file or the environment [env: LARDER_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File with the access token [env: LARDER_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -51,15 +62,35 @@ impl Target {
         self.open_with(Options { reply_timeout: None, ..Options::default() })
     }
 
+    /// The access token: that of an option, or else that of the environment, and in either the token itself before a file.
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        let from_environment = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let is_named = self.token.is_some() || self.token_file.is_some();
+        let (token, file) = if is_named {
+            (self.token.clone(), self.token_file.clone())
+        } else {
+            let token = from_environment("LARDER_TOKEN").map(|token| token.to_string_lossy().into_owned());
+            (token, from_environment("LARDER_TOKEN_FILE").map(PathBuf::from))
+        };
+        if let Some(token) = token {
+            return Ok(Some(token.trim().into()));
+        }
+        let Some(path) = file else { return Ok(None) };
+        let unreadable = |source| Failure::Input { name: path.display().to_string(), source };
+        Ok(Some(fs::read_to_string(&path).map_err(unreadable)?.trim().into()))
+    }
+
     /// Standard output, for a verb that needs no server.
     pub(super) fn output(&self) -> Output {
         Output::new(self.json)
     }
 
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
-        let options = Options { namespace: self.ns.clone(), ..options };
-        let client = Client::connect_with(self.addr.as_str(), &options)
-            .map_err(|source| Failure::Connect { source })?;
+        let options = Options { namespace: self.ns.clone(), token: self.token()?, ..options };
+        let client = Client::connect_with(self.addr.as_str(), &options).map_err(|source| match source {
+            Error::Connect { .. } => Failure::Connect { source },
+            source => Failure::of_request(&self.addr, source),
+        })?;
         Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }

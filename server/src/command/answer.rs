@@ -4,6 +4,11 @@ use larder_engine::{Decision, Deleted, Found, NamespacePage, Page, Stamp};
 use larder_protocol::json::Pointer;
 use larder_protocol::{ParseError, Verb};
 
+/// What a line of a listing has besides what is stored.
+const LINE_BYTES: usize = 48;
+/// About what the server has to say of itself.
+const TEXT_BYTES: usize = 2048;
+
 /// The answer to one command, its values not loaded yet.
 #[derive(Debug)]
 pub(crate) enum Answer<'t> {
@@ -13,6 +18,8 @@ pub(crate) enum Answer<'t> {
     Hello,
     /// `OK`, and the counters.
     Stats,
+    /// `OK <json>`
+    Object(String),
     /// `ITEM` lines about commands.
     Help(Option<Verb>),
     /// `OK <namespace>`
@@ -22,7 +29,7 @@ pub(crate) enum Answer<'t> {
     /// `VAL` or `NIL` for each.
     Values(Vec<Option<Found>>),
     /// `OK` with all fields, or `NIL`.
-    Entry { found: Option<Found>, namespace: &'t str, key: &'t str },
+    Entry { found: Option<Found>, organization: &'t str, namespace: &'t str, key: &'t str },
     /// `OK <number>`
     Number(u64),
     /// `OK` with milliseconds left or `-`, or `NIL`.
@@ -67,6 +74,9 @@ impl Answer<'_> {
             Answer::Deleted(Ok(Some(deleted))) | Answer::Taken(Ok(Some(deleted))) => {
                 deleted.found.stored_bytes()
             }
+            Answer::Namespaces(page) => page.items.iter().map(|(name, _)| name.len() + LINE_BYTES).sum(),
+            Answer::Refused(error) => error.text.len(),
+            Answer::Hello | Answer::Stats | Answer::Help(_) => TEXT_BYTES,
             _ => 0,
         }
     }

@@ -28,8 +28,8 @@ const AHEAD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Changes that were made ahead, in the order of their commands.
 #[derive(Debug, Default)]
-pub(crate) struct Ahead {
-    changes: std::vec::IntoIter<Change>,
+pub(crate) struct Ahead<'t> {
+    changes: std::vec::IntoIter<(&'t Command<'t>, Change)>,
     /// Whether a change that has come to nothing may be put off.
     patient: bool,
 }
@@ -69,7 +69,7 @@ pub(crate) fn ahead<'t>(
     store: &Store,
     patient: bool,
     commands: impl Iterator<Item = (Scope<'t>, &'t Command<'t>)> + Clone,
-) -> (Ahead, usize) {
+) -> (Ahead<'t>, usize) {
     let mut bytes = 0;
     let mut changes = Vec::new();
     let looked_up = store.read(|view| {
@@ -89,10 +89,8 @@ pub(crate) fn ahead<'t>(
     drop(looked_up.map(|found, values| {
         let made = commands.clone().zip(&found).map(|((scope, command), found)| {
             let of = found.as_ref().map(Found::version);
-            Change {
-                of,
-                outcome: load(values, found.as_ref()).and_then(|old| make(scope.limits, command, old)),
-            }
+            let outcome = load(values, found.as_ref()).and_then(|old| make(scope.limits, command, old));
+            (command, Change { of, outcome })
         });
         changes.extend(made);
     }));
@@ -106,13 +104,14 @@ pub(super) fn change<'t>(
     writer: &mut Writer<'_>,
     scope: Scope<'t>,
     command: &'t Command<'t>,
-    ahead: &mut Ahead,
+    ahead: &mut Ahead<'t>,
 ) -> Option<Answer<'t>> {
-    let made = ahead.changes.next();
+    // Those of commands that were not allowed are passed over.
+    let made = ahead.changes.find(|(of, _)| std::ptr::eq(*of, command)).map(|(_, change)| change);
     let at = match command.key().map(|key| scope.address(key)) {
         Some(Ok(at)) => at,
         Some(Err(refused)) => return Some(refused),
-        None => return Some(misrouted()),
+        None => return Some(misrouted().into()),
     };
     let fresh = match command {
         // Whether it is used or not: the same request is right or wrong whatever there is.
@@ -149,7 +148,7 @@ fn put<'t>(writer: &mut Writer<'_>, at: Address<'_>, expiry: Expiry, new: New) -
     let put = Put { expiry, description: description.as_deref(), ..Put::new(&json).tag(tag) };
     match writer.put(at, &put) {
         Ok(Ok(stamp)) => Answer::Changed(stamp, json),
-        Ok(Err(_)) => misrouted(),
+        Ok(Err(_)) => misrouted().into(),
         Err(error) => refusal(&error).into(),
     }
 }

@@ -4,14 +4,11 @@ use larder_engine::Entry;
 use larder_protocol::ValueType;
 use larder_protocol::json::encode_string;
 
-/// The organization of everybody, as long as nobody configures others.
-const ORGANIZATION: &str = "default";
-
 /// Appends the object. It is written by hand since the value goes in as it is stored, to the byte.
-pub(super) fn object(out: &mut Vec<u8>, namespace: &str, key: &str, entry: &Entry) {
+pub(super) fn object(out: &mut Vec<u8>, organization: &str, namespace: &str, key: &str, entry: &Entry) {
     out.reserve(entry.value.len() + 256);
     out.extend_from_slice(b"{\"organization\":");
-    encode_string(out, ORGANIZATION);
+    encode_string(out, organization);
     out.extend_from_slice(b",\"namespace\":");
     encode_string(out, namespace);
     out.extend_from_slice(b",\"key\":");
@@ -30,7 +27,7 @@ pub(super) fn object(out: &mut Vec<u8>, namespace: &str, key: &str, entry: &Entr
     number(out, "updated_at", Some(entry.updated_at));
     number(out, "expires_at", entry.expires_at);
     out.extend_from_slice(b",\"id\":");
-    encode_string(out, &id(entry.creation));
+    encode_string(out, &entry_id(entry.creation));
     out.push(b'}');
 }
 
@@ -45,7 +42,7 @@ fn number(out: &mut Vec<u8>, name: &str, number: Option<u64>) {
 }
 
 /// The type as it was tagged; an untagged value, which an embedding program may have stored, has that of its form.
-fn type_of(entry: &Entry) -> ValueType {
+pub(crate) fn type_of(entry: &Entry) -> ValueType {
     ValueType::from_tag(entry.tag).unwrap_or(match entry.value.first() {
         Some(b'"') => ValueType::String,
         Some(b'-' | b'0'..=b'9') => ValueType::Number,
@@ -58,7 +55,7 @@ fn type_of(entry: &Entry) -> ValueType {
 ///
 /// No sequence is drawn twice, and the mixing is a bijection on 64 bits, so no two entries share an id. It is mixed
 /// so that nobody reads an order or a count from it; it is no secret.
-fn id(creation: u64) -> String {
+pub(crate) fn entry_id(creation: u64) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mixed = mix(creation);
     let digit = |shift: u32| char::from(ALPHABET[((mixed >> shift) & 31) as usize]);
@@ -78,8 +75,8 @@ mod tests {
 
     #[test]
     fn ids_are_stable_and_differ() {
-        assert_eq!(id(1), id(1));
-        let ids: std::collections::HashSet<_> = (0..10_000).map(id).collect();
+        assert_eq!(entry_id(1), entry_id(1));
+        let ids: std::collections::HashSet<_> = (0..10_000).map(entry_id).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().all(|id| id.len() == 16));
     }

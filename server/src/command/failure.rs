@@ -6,12 +6,21 @@ use larder_engine::{AddressError, Error};
 use larder_protocol::{Code, ParseError};
 use tracing::error;
 
+use crate::access::{AccessError, Denial};
+
 /// The `ERR` for an operation that the engine refused.
 #[cold]
 pub(crate) fn refusal(error: &Error) -> ParseError {
     let (code, text) = match error {
         Error::Address(address) => (address_code(address), address.to_string()),
-        Error::ValueTooLarge { .. } | Error::DescriptionTooLong { .. } => (Code::TooBig, error.to_string()),
+        // The organization's limit, as a rule: the server's own is met before.
+        Error::ValueTooLarge { length, limit } => {
+            (Code::TooBig, format!("the value has {length} bytes; the limit value_bytes is {limit}"))
+        }
+        Error::DescriptionTooLong { .. } => (Code::TooBig, error.to_string()),
+        Error::QuotaReached { limit } => {
+            (Code::Quota, format!("all {limit} entries of the organization are taken; delete some first"))
+        }
         Error::TransactionTooLarge { .. } => (Code::BadArg, error.to_string()),
         Error::DeadlinePassed { .. } => (Code::BadTtl, error.to_string()),
         Error::IndexFull { .. } => (Code::NoSpace, error.to_string()),
@@ -40,6 +49,45 @@ pub(crate) fn refusal(error: &Error) -> ParseError {
     if matches!(code, Code::Damaged | Code::Internal) {
         error!("{error}");
     }
+    ParseError { code, text }
+}
+
+/// The `ERR` for what a client may not do.
+#[cold]
+pub(crate) fn denial(denial: Denial) -> ParseError {
+    let (code, text) = match denial {
+        Denial::NoAuth => (Code::NoAuth, "authenticate first: AUTH <token>"),
+        Denial::Expired => {
+            (Code::NoAuth, "the access key has expired; authenticate with another: AUTH <token>")
+        }
+        Denial::ReadOnly => (Code::Denied, "the access key only reads"),
+        Denial::NotOperator => {
+            (Code::Denied, "only the operator may do this: who holds a key of scope admin")
+        }
+        Denial::Namespace => (Code::Denied, "the access key is not for this namespace"),
+        Denial::Plan => (Code::Denied, "the organization's plan, free, allows nothing"),
+        Denial::Rate { per_second, retry } => {
+            let retry_ms = retry.as_nanos().div_ceil(1_000_000);
+            let text =
+                format!("the organization's {per_second} requests a second are used up; retry_ms={retry_ms}");
+            return ParseError { code: Code::Rate, text };
+        }
+    };
+    ParseError { code, text: text.to_owned() }
+}
+
+/// The `ERR` for a change of organizations or keys that was not made.
+pub(crate) fn access_refusal(failure: &AccessError) -> ParseError {
+    let text = failure.to_string();
+    let code = match failure {
+        AccessError::Store(source) => return refusal(source),
+        AccessError::Expired => Code::BadTtl,
+        AccessError::Random(_) | AccessError::Record { .. } => {
+            error!("{text}");
+            Code::Internal
+        }
+        _ => Code::BadArg,
+    };
     ParseError { code, text }
 }
 

@@ -8,17 +8,23 @@
 mod answer;
 mod change;
 mod entry;
+mod execute;
 mod failure;
 pub(crate) mod hello;
+pub(crate) mod manage;
+mod need;
 mod read;
 mod render;
-mod stats;
+pub(crate) mod stats;
 mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
 pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
-pub(crate) use failure::{SHUTDOWN, refusal};
-pub(crate) use read::{Scope, read};
-pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, refuse};
+pub(crate) use entry::{entry_id, type_of};
+pub(crate) use execute::{Failure, check, execute, lists};
+pub(crate) use failure::{SHUTDOWN, denial, refusal};
+pub(crate) use need::{namespace_of, need_of};
+pub(crate) use read::{Reader, Scope, misrouted, read};
+pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, VALUES_PAGE_BYTES, refuse};
 pub(crate) use write::write;

@@ -6,7 +6,8 @@ use larder_engine::{Address, Found, NamespacePage, NamespaceScan, Page, Scan, St
 use larder_protocol::{Code, Command, Limits, List, ParseError};
 
 use super::answer::Answer;
-use super::failure::refusal;
+use super::failure::{denial, refusal};
+use crate::access::{Denial, Grant, Namespaces};
 
 /// What the store can be asked under either lock: a turn that writes also reads.
 pub(crate) trait Reader {
@@ -14,6 +15,7 @@ pub(crate) trait Reader {
     fn get(&mut self, at: Address<'_>) -> Option<Found>;
     fn stamp(&mut self, at: Address<'_>) -> Option<Stamp>;
     fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64;
+    fn entries(&mut self, tenant: Tenant) -> u64;
     fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page;
     fn namespaces(&mut self, tenant: Tenant, scan: &NamespaceScan<'_>) -> NamespacePage;
 }
@@ -33,6 +35,9 @@ macro_rules! reader {
             fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
                 $type::count(self, tenant, namespace, prefix)
             }
+            fn entries(&mut self, tenant: Tenant) -> u64 {
+                $type::entries(self, tenant)
+            }
             fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page {
                 $type::scan(self, tenant, scan)
             }
@@ -46,9 +51,10 @@ macro_rules! reader {
 reader!(View);
 reader!(Writer);
 
-/// Where a command acts.
+/// Where a command acts, and for whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope<'t> {
+    pub(crate) grant: &'t Grant,
     pub(crate) tenant: Tenant,
     pub(crate) namespace: &'t str,
     pub(crate) limits: &'t Limits,
@@ -62,6 +68,10 @@ impl<'t> Scope<'t> {
 
     /// As [`Scope::address`], with what is wrong as it is.
     pub(super) fn named(&self, key: &'t str) -> Result<Address<'t>, ParseError> {
+        // Whatever a command's namespace comes from, nothing outside of the key's is named.
+        if !self.grant.holds(self.namespace) {
+            return Err(denial(Denial::Namespace));
+        }
         Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()))
     }
 
@@ -86,7 +96,13 @@ fn try_read<'t>(
         Command::Get { key, path } => Answer::Value(reader.get(scope.address(key)?), path.as_ref()),
         Command::Mget { keys } => mget(reader, scope, keys)?,
         Command::Entry { key } => {
-            Answer::Entry { found: reader.get(scope.address(key)?), namespace: scope.namespace, key }
+            let organization = &*scope.grant.organization().name;
+            Answer::Entry {
+                found: reader.get(scope.address(key)?),
+                organization,
+                namespace: scope.namespace,
+                key,
+            }
         }
         Command::Exists { keys } => exists(reader, scope, keys)?,
         Command::Ttl { key } => ttl(reader, scope.address(key)?),
@@ -96,12 +112,16 @@ fn try_read<'t>(
         }
         Command::Namespaces { prefix, limit, after } => {
             let scan = NamespaceScan { prefix, after: after.as_deref(), limit: *limit };
-            Answer::Namespaces(reader.namespaces(scope.tenant, &scan))
+            Answer::Namespaces(match scope.grant.namespaces() {
+                None => reader.namespaces(scope.tenant, &scan),
+                Some(allowed) => namespaces_among(reader, scope.tenant, allowed, &scan),
+            })
         }
         Command::Hello { .. } => Answer::Hello,
         Command::Ns(_) => Answer::Namespace(scope.namespace),
         Command::Help(verb) => Answer::Help(*verb),
-        Command::Stats => Answer::Stats,
+        Command::Stats if scope.grant.is_operators() => Answer::Stats,
+        Command::Stats => Answer::Object(scope.grant.organization().usage_json(reader.entries(scope.tenant))),
         Command::Ping | Command::Quit => Answer::Ok,
         Command::Set(_)
         | Command::Del { .. }
@@ -114,7 +134,10 @@ fn try_read<'t>(
         | Command::Watch(_)
         | Command::Sync
         | Command::Compact
-        | Command::Backup { .. } => misrouted(),
+        | Command::Backup { .. }
+        | Command::Auth(_)
+        | Command::Org(_)
+        | Command::Key(_) => misrouted().into(),
     })
 }
 
@@ -156,10 +179,33 @@ fn entries<'t>(reader: &mut impl Reader, scope: Scope<'t>, list: &List<'_>) -> A
     Answer::Entries { page: reader.scan(scope.tenant, &scan), values: list.values }
 }
 
+/// A page of those namespaces that a key is for. Nothing beside them is looked at, and they come in order.
+fn namespaces_among(
+    reader: &mut impl Reader,
+    tenant: Tenant,
+    allowed: &Namespaces,
+    scan: &NamespaceScan<'_>,
+) -> NamespacePage {
+    let mut items = Vec::new();
+    for (prefix, all) in allowed.within(scan.prefix) {
+        // One more than there is room for tells whether more follow.
+        let limit = scan.limit + 1 - items.len();
+        if limit == 0 {
+            break;
+        }
+        let limit = if all { limit } else { 1 };
+        let found = reader.namespaces(tenant, &NamespaceScan { prefix, limit, ..*scan }).items;
+        items.extend(found.into_iter().filter(|(name, _)| all || name == prefix));
+    }
+    let more = items.len() > scan.limit;
+    items.truncate(scan.limit);
+    NamespacePage { items, more }
+}
+
 /// The table of commands and the dispatcher disagree: a fault of the server's own, and no reason to fall over.
 #[cold]
-pub(super) fn misrouted<'t>() -> Answer<'t> {
+pub(crate) fn misrouted() -> ParseError {
     debug_assert!(false, "a command is carried out where its row in the table says");
     let text = "this command went astray within the server; please report it".to_owned();
-    ParseError { code: Code::Internal, text }.into()
+    ParseError { code: Code::Internal, text }
 }

@@ -14,7 +14,7 @@ use crate::shared::{Shared, Tally};
 pub(crate) const OUTPUT_BYTES: usize = 64 * 1024;
 
 /// A page of values ends here, with a cursor for the next one.
-const VALUES_PAGE_BYTES: usize = 1024 * 1024;
+pub(crate) const VALUES_PAGE_BYTES: usize = 1024 * 1024;
 
 /// What is rendered from, besides the answers.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,10 @@ impl Writer<'_> {
                 Some(None) => write::ok_none(self.out),
                 None => write::nil(self.out),
             },
-            Answer::Entry { found, namespace, key } => self.entry(found.as_ref(), namespace, key),
+            Answer::Entry { found, organization, namespace, key } => {
+                self.entry(found.as_ref(), organization, namespace, key);
+            }
+            Answer::Object(json) => write::ok_json(self.out, json.as_bytes()),
             Answer::Ok => write::ok(self.out),
             Answer::Namespace(namespace) => write::ok_namespace(self.out, namespace),
             Answer::Hello => write::ok_json(self.out, &self.sources.shared.hello),
@@ -177,12 +180,12 @@ impl Writer<'_> {
         item.is_none()
     }
 
-    fn entry(&mut self, found: Option<&Found>, namespace: &str, key: &str) {
+    fn entry(&mut self, found: Option<&Found>, organization: &str, namespace: &str, key: &str) {
         let Some(found) = found else { return write::nil(self.out) };
         match self.sources.values.entry(found) {
             Ok(entry) => {
                 let mut object = Vec::new();
-                entry::object(&mut object, namespace, key, &entry);
+                entry::object(&mut object, organization, namespace, key, &entry);
                 write::ok_json(self.out, &object);
             }
             Err(error) => self.fail(&error),

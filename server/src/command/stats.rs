@@ -59,7 +59,7 @@ struct Object {
 }
 
 /// The JSON after `OK`.
-pub(super) fn object(shared: &Shared) -> Vec<u8> {
+pub(crate) fn object(shared: &Shared) -> Vec<u8> {
     let Stats {
         entries,
         index_bytes,
@@ -95,7 +95,7 @@ pub(super) fn object(shared: &Shared) -> Vec<u8> {
         uptime_ms: millis(shared.started.elapsed()),
         durability: durability_name(shared.durability),
         connections: shared.connections(),
-        connections_max: shared.connections_max,
+        connections_max: shared.terms.connections_max,
         connections_accepted: count(&counters.accepted),
         connections_refused: count(&counters.refused),
         watchers: shared.watchers.count(),

@@ -81,7 +81,9 @@ fn operate<'t>(
             let at = at(&set.key)?;
             let put = put_of(scope, batch.now_ms(), set).map_err(Fault::Refused)?;
             let decision = batch.put(at, &put).map_err(|error| match error {
-                engine::Error::DeadlinePassed { .. } => Fault::Refused(refusal(&error)),
+                engine::Error::DeadlinePassed { .. }
+                | engine::Error::ValueTooLarge { .. }
+                | engine::Error::QuotaReached { .. } => Fault::Refused(refusal(&error)),
                 whole => Fault::Engine(whole),
             })?;
             Ok(decision.ok().map(|stamp| stamp.version))

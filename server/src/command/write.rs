@@ -15,7 +15,7 @@ pub(crate) fn write<'t>(
     writer: &mut Writer<'_>,
     scope: Scope<'t>,
     command: &'t Command<'t>,
-    ahead: &mut Ahead,
+    ahead: &mut Ahead<'t>,
 ) -> Option<Answer<'t>> {
     let answer = match command {
         Command::Set(arguments) => set(writer, scope, arguments),

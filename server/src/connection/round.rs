@@ -4,24 +4,31 @@
 //! it is sent must be bounded.
 
 use std::io;
+use std::sync::Arc;
 
-use larder_engine::{Address, Error, Pending, Tenant};
+use larder_engine::{Address, Error, Pending};
 use larder_protocol::{Command, Request};
 use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
+use crate::access::{Grant, Session};
 use crate::command::{
-    ATTEMPTS_MAX, Ahead, Answer, Rendering, Scope, Sources, ahead, is_change, read, refusal, refuse, write,
+    ATTEMPTS_MAX, Ahead, Answer, Reader, Rendering, Scope, Sources, ahead, check, denial, is_change, read,
+    refusal, refuse, write,
 };
+use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
 /// Stored bytes that the answers of one round may point at.
 const ROUND_BYTES_MAX: usize = 1024 * 1024;
+/// What a reply line has besides what is stored.
+const LINE_BYTES: usize = 48;
 
 /// What the steps of a turn are carried out with.
 pub(super) struct Round<'r> {
     pub(super) shared: &'r Shared,
+    pub(super) session: &'r mut Session,
     pub(super) namespaces: &'r Namespaces,
     pub(super) socket: &'r mut Socket,
 }
@@ -32,25 +39,40 @@ impl Round<'_> {
         let mut rest = steps;
         let mut attempts = 0;
         while !rest.is_empty() {
+            self.session.refresh();
             let taken = self.round(rest, attempts < ATTEMPTS_MAX).await?;
             attempts = if taken == 0 { attempts + 1 } else { 0 };
             rest = &rest[taken..];
+            if !rest.is_empty() {
+                self.socket.vacate().await?;
+            }
         }
         Ok(())
     }
 
-    /// Answers as many steps as one round may take. Returns how many: none if the first has to be prepared once more, for
-    /// which a `patient` round leaves it.
+    /// Answers as many steps as one round may take. Returns how many: none if what the client may has changed meanwhile, or
+    /// if the first has to be prepared once more, for which a `patient` round leaves it.
     async fn round(&mut self, steps: &[Step<'_>], patient: bool) -> io::Result<usize> {
         let (shared, namespaces) = (self.shared, self.namespaces);
-        let mut taken = 0;
+        let grant = &*Arc::clone(self.session.grant());
+        let session = &*self.session;
+        if steps.iter().any(Step::lists) {
+            self.socket.room_for_listing().await?;
+        }
+        let (mut taken, mut bytes) = (0, 0);
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
-            let (mut ahead, steps) = self.prepare(steps, patient);
+            let (mut ahead, steps) = prepare(steps, shared, namespaces, grant, patient);
             shared.store.write(|writer| {
-                writer.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| {
-                    answer(step, shared, namespaces, |scope, command| {
+                // Under the lock: what is answered after a change goes by it.
+                if session.is_stale() {
+                    return Vec::new();
+                }
+                writer.set_quota(grant.tenant(), grant.quota());
+                writer.preload(keys(steps, namespaces, grant));
+                let answers;
+                (answers, bytes) = carry_out(steps, |step| {
+                    answer(writer, step, shared, namespaces, grant, |writer, scope, command| {
                         write(writer, scope, command, &mut ahead)
                     })
                 });
@@ -59,15 +81,18 @@ impl Round<'_> {
             })
         } else {
             shared.store.read(|view| {
-                view.preload(keys(steps, namespaces));
-                let answers = carry_out(steps, |step| {
-                    answer(step, shared, namespaces, |scope, command| Some(read(view, scope, command)))
-                });
+                if session.is_stale() {
+                    return Vec::new();
+                }
+                view.preload(keys(steps, namespaces, grant));
+                let answers;
+                (answers, bytes) =
+                    carry_out(steps, |step| answer(view, step, shared, namespaces, grant, read_one));
                 taken = answers.len();
                 answers
             })
         };
-        if let Err(error) = self.finish(pending).await? {
+        if let Err(error) = self.finish(pending, bytes).await? {
             // A store that is closed or has failed runs no command at all.
             taken = if taken == 0 { steps.len() } else { taken };
             self.after_failure(&steps[..taken], &error).await?;
@@ -75,25 +100,14 @@ impl Round<'_> {
         Ok(taken)
     }
 
-    /// Makes ahead what the steps change, and leaves those for which there is no room to another round.
-    fn prepare<'c>(&self, steps: &'c [Step<'c>], patient: bool) -> (Ahead, &'c [Step<'c>]) {
-        let (shared, namespaces) = (self.shared, self.namespaces);
-        let changes = steps.iter().enumerate().filter_map(|(index, step)| {
-            let request = step.request.as_ref().ok().filter(|request| is_change(&request.command))?;
-            Some((index, scope(step, request, shared, namespaces), &request.command))
-        });
-        if changes.clone().next().is_none() {
-            return (Ahead::default(), steps);
-        }
-        let commands = changes.clone().map(|(_, scope, command)| (scope, command));
-        let (ahead, count) = ahead(&shared.store, patient, commands);
-        let end = changes.clone().nth(count).map_or(steps.len(), |(index, _, _)| index);
-        (ahead, &steps[..end])
-    }
-
-    /// Renders the answers, waits until they may be told, and writes out what does not fit into one buffer. The inner
+    /// Renders the answers, which take about so many bytes, and waits until they may be told; where they are long, in
+    /// the other order, since their place must not be waited in. Writes out what does not fit into one buffer. The inner
     /// error is the store's: then nothing of the answers has been told.
-    async fn finish(&mut self, pending: Pending<Vec<Answer<'_>>>) -> io::Result<Result<(), Error>> {
+    async fn finish(
+        &mut self,
+        pending: Pending<Vec<Answer<'_>>>,
+        bytes: usize,
+    ) -> io::Result<Result<(), Error>> {
         let shared = self.shared;
         let start = self.socket.output.len();
         let output = &mut self.socket.output;
@@ -102,7 +116,7 @@ impl Round<'_> {
                 values.preload(answers.iter().filter_map(Answer::found));
             }
             let mut rendering = Rendering::new(answers);
-            let all = rendering.fill(Sources { shared, values }, output);
+            let all = bytes <= SMALL_BYTES && rendering.fill(Sources { shared, values }, output);
             (rendering, (!all).then(|| values.clone()))
         });
         if !pending.is_ready() {
@@ -117,12 +131,10 @@ impl Round<'_> {
             }
         };
         if let Some(values) = values {
+            self.socket.room_for_replies().await?;
             let sources = Sources { shared, values: &values };
-            loop {
+            while !rendering.fill(sources, &mut self.socket.output) {
                 self.socket.flush().await?;
-                if rendering.fill(sources, &mut self.socket.output) {
-                    break;
-                }
             }
         }
         shared.counters.add(rendering.tally());
@@ -134,16 +146,20 @@ impl Round<'_> {
     #[cold]
     async fn after_failure(&mut self, steps: &[Step<'_>], error: &Error) -> io::Result<()> {
         let (shared, namespaces) = (self.shared, self.namespaces);
+        let grant = &*Arc::clone(self.session.grant());
         shared.log_failure(error);
         let refusal = refusal(error);
         for step in steps {
             let mut outcome = Err(error.clone());
             if !step.writes() {
+                let (alone, mut bytes) = (std::slice::from_ref(step), 0);
                 let pending = shared.store.read(|view| {
-                    let reread = |scope, command| Some(read(view, scope, command));
-                    answer(step, shared, namespaces, reread).into_iter().collect()
+                    let answers;
+                    (answers, bytes) =
+                        carry_out(alone, |step| answer(view, step, shared, namespaces, grant, read_one));
+                    answers
                 });
-                outcome = self.finish(pending).await?;
+                outcome = self.finish(pending, bytes).await?;
             }
             if outcome.is_err() {
                 let mut tally = Tally { commands: 1, errors: 0 };
@@ -156,54 +172,96 @@ impl Round<'_> {
 }
 
 /// The entries that steps are about, for the store to look up side by side; none if there is but one step.
-fn keys<'t>(steps: &'t [Step<'t>], namespaces: &'t Namespaces) -> impl Iterator<Item = Address<'t>> {
+fn keys<'t>(
+    steps: &'t [Step<'t>],
+    namespaces: &'t Namespaces,
+    grant: &'t Grant,
+) -> impl Iterator<Item = Address<'t>> {
     let steps = if steps.len() > 1 { steps } else { &[] };
     steps.iter().filter_map(|step| {
         let request = step.request.as_ref().ok()?;
         let namespace = step.namespace(request, namespaces);
-        Address::new(Tenant::DEFAULT, namespace, request.command.key()?).ok()
+        Address::new(grant.tenant(), namespace, request.command.key()?).ok()
     })
 }
 
-/// Collects the answers of steps, until they hold too much, or one has to wait for another round.
+/// Makes ahead what the steps change, and leaves those for which there is no room to another round.
+fn prepare<'c>(
+    steps: &'c [Step<'c>],
+    shared: &'c Shared,
+    namespaces: &'c Namespaces,
+    grant: &'c Grant,
+    patient: bool,
+) -> (Ahead<'c>, &'c [Step<'c>]) {
+    let changes = steps.iter().enumerate().filter_map(|(index, step)| {
+        let request = step.request.as_ref().ok().filter(|request| is_change(&request.command))?;
+        Some((index, scope(step, request, shared, namespaces, grant), &request.command))
+    });
+    if changes.clone().next().is_none() {
+        return (Ahead::default(), steps);
+    }
+    let commands = changes.clone().map(|(_, scope, command)| (scope, command));
+    let (ahead, count) = ahead(&shared.store, patient, commands);
+    let end = changes.clone().nth(count).map_or(steps.len(), |(index, _, _)| index);
+    (ahead, &steps[..end])
+}
+
+/// Collects the answers of steps, until they hold too much, or one has to wait for another round. Returns about how many
+/// bytes they take until they are sent, too.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
     mut answer: impl FnMut(&'t Step<'t>) -> Option<Answer<'t>>,
-) -> Vec<Answer<'t>> {
+) -> (Vec<Answer<'t>>, usize) {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
         let Some(answer) = answer(step) else { break };
-        bytes += answer.bytes();
+        bytes += LINE_BYTES + answer.bytes();
         answers.push(answer);
         if bytes >= ROUND_BYTES_MAX {
             break;
         }
     }
-    answers
+    (answers, bytes)
 }
 
 /// The answer to one step, by way of `carry_out`, which is the dispatcher of either lock.
 #[inline]
-fn answer<'t>(
+fn answer<'t, A: Reader>(
+    access: &mut A,
     step: &'t Step<'t>,
     shared: &'t Shared,
     namespaces: &'t Namespaces,
-    carry_out: impl FnOnce(Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
+    grant: &'t Grant,
+    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
 ) -> Option<Answer<'t>> {
     match &step.request {
-        Ok(request) => carry_out(scope(step, request, shared, namespaces), &request.command),
+        Ok(request) => {
+            let (scope, command) = (scope(step, request, shared, namespaces, grant), &request.command);
+            match check(scope, command, access.now_ms()) {
+                Ok(()) => carry_out(access, scope, command),
+                Err(denied) => Some(denial(denied).into()),
+            }
+        }
         Err(error) => Some(error.clone().into()),
     }
 }
 
-/// Where a step acts.
+/// The dispatcher under the shared lock, where nothing has to be prepared.
+#[inline]
+fn read_one<'t>(view: &mut impl Reader, scope: Scope<'t>, command: &'t Command<'t>) -> Option<Answer<'t>> {
+    Some(read(view, scope, command))
+}
+
+/// Where a step acts, and for whom.
 #[inline]
 fn scope<'t>(
     step: &'t Step<'t>,
     request: &'t Request<'t>,
     shared: &'t Shared,
     namespaces: &'t Namespaces,
+    grant: &'t Grant,
 ) -> Scope<'t> {
-    Scope { tenant: Tenant::DEFAULT, namespace: step.namespace(request, namespaces), limits: &shared.limits }
+    let namespace = step.namespace(request, namespaces);
+    Scope { grant, tenant: grant.tenant(), namespace, limits: &shared.limits }
 }

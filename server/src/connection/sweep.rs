@@ -6,17 +6,25 @@
 
 use std::ops::ControlFlow;
 
-use larder_engine::{Cleared, Error, Pending, Scan, Tenant};
+use larder_engine::{Cleared, Error, Pending, Scan};
 use larder_protocol::Code;
 use larder_protocol::reply::write;
 use tokio::task::yield_now;
 
 use super::Connection;
-use crate::command::{SHUTDOWN, refusal};
+use crate::command::{SHUTDOWN, denial, refusal};
 use crate::shared::Tally;
 
 /// Entries that are deleted at a time.
 const PORTION: usize = 256;
+
+/// What became of a portion.
+enum Portion {
+    Deleted(Cleared),
+    Refused(Error),
+    /// What the client may has changed meanwhile; nothing was deleted.
+    Stale,
+}
 
 impl Connection {
     /// Deletes the entries of a namespace whose keys begin so.
@@ -24,30 +32,35 @@ impl Connection {
         let mut count = 0;
         let mut after = None;
         loop {
-            let (pending, cleared) = self.delete_portion(namespace, prefix, after.as_deref()).await;
-            let Cleared { count: deleted, last, more } = match cleared {
-                Ok(cleared) => cleared,
-                Err(error) => {
-                    self.refuse_for(&error);
+            let (pending, portion) = self.delete_portion(namespace, prefix, after.as_deref()).await;
+            match portion {
+                Portion::Deleted(Cleared { count: deleted, last, more }) => {
+                    count += deleted;
+                    if !more {
+                        self.tell(pending.await.map(|()| count));
+                        return ControlFlow::Continue(());
+                    }
+                    after = last;
+                }
+                Portion::Refused(error) => {
+                    self.tell(Err(error));
                     return ControlFlow::Continue(());
                 }
-            };
-            count += deleted;
-            if !more {
-                match pending.await {
-                    Ok(()) => {
-                        self.shared.counters.add(Tally { commands: 1, errors: 0 });
-                        write::ok_number(&mut self.socket.output, count);
+                Portion::Stale => {
+                    self.keep_up();
+                    let (grant, now_ms) = (self.session.grant(), self.session.now_ms());
+                    // It counts as one request, however long it takes.
+                    if let Err(denied) = grant.check_sweep(namespace, now_ms) {
+                        let error = denial(denied);
+                        self.refuse(error.code, &error.text);
+                        return ControlFlow::Continue(());
                     }
-                    Err(error) => self.refuse_for(&error),
                 }
-                return ControlFlow::Continue(());
             }
             if self.shutdown.is_cancelled() {
                 self.refuse(Code::Shutdown, SHUTDOWN);
                 return ControlFlow::Break(());
             }
-            after = last;
             drop(pending);
             yield_now().await;
         }
@@ -59,20 +72,36 @@ impl Connection {
         namespace: &str,
         prefix: &str,
         after: Option<&str>,
-    ) -> (Pending<()>, Result<Cleared, Error>) {
-        let store = &self.shared.store;
+    ) -> (Pending<()>, Portion) {
+        let (store, session) = (&self.shared.store, &self.session);
         store.admission().await;
-        let portion = Scan { namespace, prefix, after, reverse: false, limit: PORTION };
-        let mut cleared = Ok(Cleared::default());
-        let pending = store.write(|writer| cleared = writer.delete_page(Tenant::DEFAULT, &portion));
-        (pending, cleared)
+        let page = Scan { namespace, prefix, after, reverse: false, limit: PORTION };
+        let mut portion = Portion::Deleted(Cleared::default());
+        let pending = store.write(|writer| {
+            // Under the lock: what is deleted after a change goes by it.
+            portion = if session.is_stale() {
+                Portion::Stale
+            } else {
+                let cleared = writer.delete_page(session.grant().tenant(), &page);
+                cleared.map_or_else(Portion::Refused, Portion::Deleted)
+            };
+        });
+        (pending, portion)
     }
 
-    fn refuse_for(&mut self, error: &Error) {
-        if matches!(error, Error::InDoubt { .. } | Error::Failed { .. }) {
-            self.shared.log_failure(error);
+    fn tell(&mut self, outcome: Result<u64, Error>) {
+        match outcome {
+            Ok(count) => {
+                self.shared.counters.add(Tally { commands: 1, errors: 0 });
+                write::ok_number(&mut self.socket.output, count);
+            }
+            Err(error) => {
+                if matches!(error, Error::InDoubt { .. } | Error::Failed { .. }) {
+                    self.shared.log_failure(&error);
+                }
+                let refusal = refusal(&error);
+                self.refuse(refusal.code, &refusal.text);
+            }
         }
-        let refusal = refusal(error);
-        self.refuse(refusal.code, &refusal.text);
     }
 }

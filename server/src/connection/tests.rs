@@ -1,6 +1,7 @@
 //! What a client is told when the disk fails: tests in the process, on a simulated disk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk};
 use larder_engine::log::manifest::{MANIFEST_FILE, Manifest};
@@ -10,8 +11,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Registry;
 use crate::backup::Backups;
-use crate::shared::Shared;
+use crate::shared::{Parts, Shared};
+use crate::terms::Terms;
 use crate::watchers::Watchers;
 
 /// A client of a server of one connection.
@@ -24,14 +27,17 @@ impl Client {
             // The store prepares its next segment on a thread of its own; a fault is not meant for that.
             tokio::task::yield_now().await;
         }
-        let shared = Arc::new(Shared::new(
+        let shared = Arc::new(Shared::new(Parts {
+            registry: Arc::new(Registry::open(store.clone()).unwrap()),
             store,
-            Limits::DEFAULT,
-            Durability::Durable,
-            Backups::new(None),
-            Watchers::new(0),
-            1,
-        ));
+            limits: Limits::DEFAULT,
+            durability: Durability::Durable,
+            backups: Backups::new(None),
+            watchers: Watchers::new(0),
+            auth_timeout: Duration::from_secs(10),
+            allow_remote: false,
+            terms: Terms::new(1),
+        }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 
-use larder_protocol::{Command, Limits, Lines, ParseError, Request, Watch, parse};
+use larder_protocol::{Command, Limits, Lines, ParseError, Request, Secret, Watch, parse};
+
+use crate::access::Grant;
+use crate::command::lists;
 
 /// Weight at which a turn is full.
 const TURN_WEIGHT_MAX: usize = 256;
@@ -22,6 +25,11 @@ impl Step<'_> {
     /// Whether the command may change the store.
     pub(super) fn writes(&self) -> bool {
         self.request.as_ref().is_ok_and(|request| request.command.writes())
+    }
+
+    /// Whether the answer may name more than is usual, which takes memory before any of it is rendered.
+    pub(super) fn lists(&self) -> bool {
+        self.request.as_ref().is_ok_and(|request| lists(&request.command))
     }
 
     /// The namespace that a request acts in.
@@ -48,6 +56,10 @@ pub(super) enum Next<'c> {
     Compact,
     /// `WATCH`, in the namespace that it names, of everything after everything before. Nothing but `QUIT` may follow.
     Watch(Watch<'c>, Option<Cow<'c, str>>),
+    /// `AUTH`, or `HELLO` with a token: what comes next is another's, perhaps.
+    Authenticate { token: Secret<'c>, greets: bool },
+    /// `ORG` or `KEY`, after which what comes next may be judged in another way.
+    Manage(Command<'c>),
     /// The end of the connection.
     Close,
 }
@@ -86,6 +98,7 @@ impl<'c> Turn<'c> {
         lines: &mut Lines<'c>,
         limits: &Limits,
         namespaces: &mut Namespaces,
+        grant: &Grant,
         capacity: usize,
     ) -> Option<Turn<'c>> {
         namespaces.settle();
@@ -95,12 +108,12 @@ impl<'c> Turn<'c> {
             let Some(line) = lines.next() else { break };
             let request = parse(line, limits);
             weight += request.as_ref().map_or(1, |request| weight_of(&request.command));
-            turn.push(request, namespaces);
+            turn.push(request, namespaces, grant);
         }
         (!turn.steps.is_empty() || turn.next != Next::Turn).then_some(turn)
     }
 
-    fn push(&mut self, request: Result<Request<'c>, ParseError>, namespaces: &mut Namespaces) {
+    fn push(&mut self, request: Result<Request<'c>, ParseError>, namespaces: &mut Namespaces, grant: &Grant) {
         let request = match request {
             Ok(Request { ns, command: Command::Watch(watch) }) => {
                 self.next = Next::Watch(watch, ns);
@@ -108,6 +121,18 @@ impl<'c> Turn<'c> {
             }
             Ok(Request { ns, command: Command::Delprefix { prefix, dry: false } }) => {
                 self.next = Next::Delprefix(prefix, ns);
+                return;
+            }
+            Ok(Request { command: command @ (Command::Org(_) | Command::Key(_)), .. }) => {
+                self.next = Next::Manage(command);
+                return;
+            }
+            Ok(Request { command: Command::Auth(token), .. }) => {
+                self.next = Next::Authenticate { token, greets: false };
+                return;
+            }
+            Ok(Request { command: Command::Hello { token: Some(token), .. }, .. }) => {
+                self.next = Next::Authenticate { token, greets: true };
                 return;
             }
             other => other,
@@ -126,7 +151,10 @@ impl<'c> Turn<'c> {
                 return;
             }
             Ok(Command::Quit) => self.next = Next::Close,
-            Ok(Command::Ns(Some(namespace))) => namespaces.0.push(namespace.clone().into_owned()),
+            // One that is refused changes nothing.
+            Ok(Command::Ns(Some(namespace))) if grant.may_enter(namespace) => {
+                namespaces.0.push(namespace.clone().into_owned());
+            }
             _ => {}
         }
         self.steps.push(Step { request, namespace: namespaces.0.len() - 1 });
@@ -151,12 +179,18 @@ fn weight_of(command: &Command<'_>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Organization, Scope};
     use larder_protocol::lines;
+    use std::sync::Arc;
+
+    fn grant() -> Grant {
+        Grant::without_key(Arc::new(Organization::default()), Scope::Admin)
+    }
 
     fn turns(chunk: &str) -> Vec<(usize, Next<'_>)> {
         let mut lines = lines(chunk.as_bytes());
         let mut namespaces = Namespaces::new();
-        let next = || Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, 16);
+        let next = || Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, &grant(), 16);
         std::iter::from_fn(next).map(|turn| (turn.steps.len(), turn.next)).collect()
     }
 
@@ -191,6 +225,10 @@ mod tests {
         let next = Next::Delprefix("a".into(), Some("n".into()));
         assert_eq!(turns("PING\nDELPREFIX a ns=n\nPING\n"), [(1, next), (1, Next::Turn)]);
         assert_eq!(turns("PING\nDELPREFIX a dry=1\nPING\n"), [(2, Next::Turn), (1, Next::Turn)]);
+        let org = Next::Manage(Command::Org(larder_protocol::Org::List));
+        assert_eq!(turns("PING\nORG list\nPING\n"), [(1, org), (1, Next::Turn)]);
+        let auth = |greets| Next::Authenticate { token: Secret("t".into()), greets };
+        assert_eq!(turns("AUTH t\nHELLO\nHELLO token=t\n"), [(0, auth(false)), (1, auth(true))]);
         let watch = Watch { prefix: "a".into(), all: false, from: Some(3), values: false };
         let next = Next::Watch(watch, Some("n".into()));
         assert_eq!(turns("PING\nWATCH prefix=a from=3 ns=n\n"), [(1, next)]);
@@ -200,12 +238,21 @@ mod tests {
     fn ns_counts_from_its_line_on() {
         let mut lines = lines(b"GET a\nNS b\nGET a\nGET a ns=c\n");
         let mut namespaces = Namespaces::new();
-        let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, 16).unwrap();
+        let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, &grant(), 16).unwrap();
         let named: Vec<_> = turn
             .steps
             .iter()
             .map(|step| step.namespace(step.request.as_ref().unwrap(), &namespaces))
             .collect();
         assert_eq!(named, ["default", "b", "b", "c"]);
+    }
+
+    #[test]
+    fn ns_counts_for_nothing_where_it_is_refused() {
+        let mut namespaces = Namespaces::new();
+        let turn =
+            Turn::take(&mut lines(b"NS b\nGET a\n"), &Limits::DEFAULT, &mut namespaces, &Grant::nobody(), 16);
+        assert_eq!(turn.unwrap().steps.len(), 2);
+        assert_eq!(namespaces.last(), "default");
     }
 }

@@ -6,7 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::units::Interval;
+use super::units::{Interval, Words};
 
 /// What stands on the command line or in the environment.
 #[derive(Debug, Args)]
@@ -39,7 +39,21 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
 
-    /// Listen where other machines can connect, though anybody who can may read and write everything [default: false]
+    /// Address to serve HTTP at, or off; port 0 takes a free one [default: 127.0.0.1:5274]
+    #[arg(long, env = "LARDER_HTTP", hide_env_values = true, value_name = "HOST:PORT|off")]
+    pub(super) http: Option<String>,
+
+    /// Origins whose pages may use HTTP, separated by commas, as https://app.example,http://localhost:3000 [default: none]
+    #[arg(long, env = "LARDER_HTTP_CORS", hide_env_values = true, value_name = "ORIGIN,…")]
+    pub(super) http_cors: Option<Words>,
+
+    /// Names that HTTP answers to while there are no access keys, besides its address and localhost, separated by commas
+    /// [default: none]
+    #[arg(long, env = "LARDER_HTTP_HOST", hide_env_values = true, value_name = "NAME,…")]
+    pub(super) http_host: Option<Words>,
+
+    /// Listen where other machines can connect though there are no access keys, and anybody who can connect may read and
+    /// write everything in the organization `default` [default: false]
     #[arg(long, env = "LARDER_ALLOW_REMOTE", hide_env_values = true, value_name = "BOOL",
         num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_parser = BoolishValueParser::new())]
@@ -78,9 +92,34 @@ pub(super) struct Settings {
         value_parser = BoolishValueParser::new())]
     pub(super) accept_clock: Option<bool>,
 
+    /// How long a client may stay without authenticating, where there are access keys [default: 10s]
+    #[arg(long, env = "LARDER_AUTH_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) auth_timeout: Option<Interval>,
+
     /// Most connections at a time; more are turned away [default: 10000]
     #[arg(long, env = "LARDER_MAX_CONNECTIONS", hide_env_values = true, value_name = "NUMBER")]
     pub(super) max_connections: Option<u32>,
+
+    /// File with the server's certificate, and those up to the one that clients trust, in PEM: with it and --tls-key the
+    /// port speaks TLS alone; both are read again on SIGHUP
+    #[arg(long, env = "LARDER_TLS_CERT", hide_env_values = true, value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+
+    /// File with the private key of that certificate, in PEM
+    #[arg(long, env = "LARDER_TLS_KEY", hide_env_values = true, value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
+
+    /// Time for which a client may say nothing before its connection is closed, unless it watches [default: any]
+    #[arg(long, env = "LARDER_IDLE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) idle_timeout: Option<Interval>,
+
+    /// Time that a line may take from its first byte to its last, or a TLS handshake [default: 30s]
+    #[arg(long, env = "LARDER_LINE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) line_timeout: Option<Interval>,
+
+    /// Time for which a client may take nothing of the replies that are ready for it [default: 60s]
+    #[arg(long, env = "LARDER_WRITE_TIMEOUT", hide_env_values = true, value_name = "TIME")]
+    pub(super) write_timeout: Option<Interval>,
 
     /// Time in which the server stops: half of it at most for open connections, the rest for the store [default: 10s]
     #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", hide_env_values = true, value_name = "TIME")]
@@ -112,6 +151,9 @@ impl Settings {
             data: self.data.or(other.data),
             backups: self.backups.or(other.backups),
             listen: self.listen.or(other.listen),
+            http: self.http.or(other.http),
+            http_cors: self.http_cors.or(other.http_cors),
+            http_host: self.http_host.or(other.http_host),
             allow_remote: self.allow_remote.or(other.allow_remote),
             durability: self.durability.or(other.durability),
             sync_interval: self.sync_interval.or(other.sync_interval),
@@ -120,7 +162,13 @@ impl Settings {
             feed_retention: self.feed_retention.or(other.feed_retention),
             max_clock_jump: self.max_clock_jump.or(other.max_clock_jump),
             accept_clock: self.accept_clock.or(other.accept_clock),
+            auth_timeout: self.auth_timeout.or(other.auth_timeout),
             max_connections: self.max_connections.or(other.max_connections),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            line_timeout: self.line_timeout.or(other.line_timeout),
+            write_timeout: self.write_timeout.or(other.write_timeout),
             shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),
             threads: self.threads.or(other.threads),
             log: self.log.or(other.log),

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod config;
+mod descriptors;
 mod listener;
 mod logging;
 mod opening;

@@ -1,5 +1,6 @@
-//! Lengths of time as an operator writes them.
+//! Lengths of time and lists, as an operator writes them.
 
+use std::convert::Infallible;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -33,6 +34,25 @@ impl TryFrom<String> for Interval {
 
     fn try_from(text: String) -> Result<Interval, IntervalError> {
         text.parse()
+    }
+}
+
+/// Words, separated by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Words(pub(super) Vec<String>);
+
+impl From<String> for Words {
+    fn from(text: String) -> Words {
+        Words(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+impl FromStr for Words {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Words, Infallible> {
+        Ok(Words::from(text.to_owned()))
     }
 }
 

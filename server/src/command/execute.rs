@@ -1,0 +1,124 @@
+//! Carrying out one command for an interface that takes one at a time; a connection of the line protocol takes many, see
+//! `connection/round.rs`. What a command does, for whom, and when its answer may be told is the same.
+
+use larder_engine::{Error, Pending, Values};
+use larder_protocol::{Command, ParseError};
+use tokio::task::yield_now;
+
+use super::answer::Answer;
+use super::change::{Ahead, ahead, is_change};
+use super::failure::refusal;
+use super::need::{namespace_of, need_of};
+use super::read::{Reader, Scope, misrouted, read};
+use super::write::write;
+use crate::access::{Denial, Session};
+use crate::shared::{Shared, Tally};
+
+/// A listing of no more entries than this needs no place of its own.
+const PAGE_USUAL: usize = 100;
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The client may not do this.
+    Denied(Denial),
+    /// It cannot be done.
+    Refused(ParseError),
+}
+
+/// What was left under the lock; `None` if what the client may has changed meanwhile.
+type Left<'t> = Option<Result<Answer<'t>, Denial>>;
+
+/// Carries out one command, and waits until its answer may be told. Gives also what the values in it are loaded with.
+/// `None` if what the client may has changed since its session was refreshed.
+pub(crate) async fn execute<'t>(
+    shared: &Shared,
+    session: &Session,
+    scope: Scope<'t>,
+    command: &'t Command<'t>,
+) -> Option<Result<(Answer<'t>, Values), Failure>> {
+    let writes = command.writes();
+    let mut settled = settled(begin(shared, session, scope, command, writes).await).await;
+    if let Err(error) = &settled {
+        shared.log_failure(error);
+        if !writes {
+            // Asked again of what was acknowledged before the failure.
+            settled = self::settled(begin(shared, session, scope, command, writes).await).await;
+        }
+    }
+    let outcome = match settled {
+        Ok((None, _)) => return None,
+        Ok((Some(Ok(Answer::Refused(error))), _)) => Err(Failure::Refused(*error)),
+        Ok((Some(Ok(answer)), values)) => Ok((answer, values)),
+        Ok((Some(Err(denial)), _)) => Err(Failure::Denied(denial)),
+        Err(error) => Err(Failure::Refused(refusal(&error))),
+    };
+    shared.counters.add(Tally { commands: 1, errors: u64::from(outcome.is_err()) });
+    Some(outcome)
+}
+
+async fn begin<'t>(
+    shared: &Shared,
+    session: &Session,
+    scope: Scope<'t>,
+    command: &'t Command<'t>,
+    writes: bool,
+) -> Pending<(Left<'t>, Values)> {
+    let pending = if writes {
+        shared.store.admission().await;
+        let mut ahead = match is_change(command) {
+            // If it comes to nothing, it is made under the lock.
+            true => ahead(&shared.store, false, std::iter::once((scope, command))).0,
+            false => Ahead::default(),
+        };
+        shared.store.write(|writer| {
+            writer.set_quota(scope.grant.tenant(), scope.grant.quota());
+            admitted(writer, session, scope, command, |writer, scope, command| {
+                write(writer, scope, command, &mut ahead).unwrap_or_else(|| misrouted().into())
+            })
+        })
+    } else {
+        shared.store.read(|view| admitted(view, session, scope, command, read))
+    };
+    pending.map(|left, values| (left, values.clone()))
+}
+
+/// Carries out a command under the lock, if the client may: what is answered after a change goes by it.
+fn admitted<'t, A: Reader>(
+    access: &mut A,
+    session: &Session,
+    scope: Scope<'t>,
+    command: &'t Command<'t>,
+    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
+) -> Left<'t> {
+    if session.is_stale() {
+        return None;
+    }
+    let allowed = check(scope, command, access.now_ms());
+    Some(allowed.map(|()| carry_out(access, scope, command)))
+}
+
+/// Whether a client may have a command carried out.
+#[inline]
+pub(crate) fn check(scope: Scope<'_>, command: &Command<'_>, now_ms: u64) -> Result<(), Denial> {
+    scope.grant.check(need_of(command.verb()), namespace_of(command, scope.namespace), now_ms)
+}
+
+/// Waits until what was carried out may be told.
+async fn settled<R: Unpin>(pending: Pending<R>) -> Result<R, Error> {
+    if !pending.is_ready() {
+        // Connections that are ready now can join the same group.
+        yield_now().await;
+    }
+    pending.await
+}
+
+/// Whether the answer may name more than is usual, which takes memory before any of it is rendered.
+pub(crate) fn lists(command: &Command<'_>) -> bool {
+    let limit = match command {
+        Command::List(list) => list.limit,
+        Command::Namespaces { limit, .. } => *limit,
+        _ => 0,
+    };
+    limit > PAGE_USUAL
+}

@@ -1,0 +1,163 @@
+//! Who a request comes from, and so where it acts and what it may do.
+//!
+//! An access key comes as `Authorization: Bearer TOKEN`, or as the password of `Basic`, whatever the user. A request without
+//! one is that of a client of the line protocol that has not authenticated.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use data_encoding::BASE64;
+use larder_engine::Values;
+use larder_protocol::{Code, Command, Verb};
+
+use super::App;
+use super::connection::Connection;
+use super::problem::Problem;
+use crate::access::{Grant, Session};
+use crate::command::{Answer, Failure, Scope, execute, lists, need_of};
+use crate::rooms::SMALL_BYTES;
+use crate::shared::Shared;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    app: Arc<App>,
+    session: Session,
+    connection: Connection,
+}
+
+impl Caller {
+    /// Carries out a command of this caller in a namespace, and renders its answer once that may be told. Every access of a
+    /// handler to the store goes this way. An answer that takes much memory waits for a place first, and keeps it until it
+    /// is sent.
+    pub(crate) async fn execute(
+        &mut self,
+        namespace: &str,
+        command: &Command<'_>,
+        render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let Shared { limits, terms, .. } = &*self.app.shared;
+        let mut rooms = Vec::new();
+        if lists(command) {
+            rooms.push(terms.listings.take().await.map_err(no_room)?);
+        }
+        loop {
+            self.session.refresh();
+            let grant = &*Arc::clone(self.session.grant());
+            let scope = Scope { grant, tenant: grant.tenant(), namespace, limits };
+            let Some(outcome) = execute(&self.app.shared, &self.session, scope, command).await else {
+                continue;
+            };
+            let (answer, values) = outcome?;
+            if answer.bytes() > SMALL_BYTES {
+                rooms.push(terms.replies.take().await.map_err(no_room)?);
+            }
+            return Ok(self.connection.hold(render(answer, &values)?, rooms));
+        }
+    }
+
+    /// Passes if the caller may do what this command does, in a namespace if it is about one. For what is not done under the
+    /// store's lock.
+    pub(crate) fn may(&mut self, verb: Verb, namespace: Option<&str>) -> Result<(), Problem> {
+        self.session.refresh();
+        let allowed = self.grant().check(need_of(verb), namespace, self.session.now_ms());
+        allowed.map_err(Problem::denied)
+    }
+
+    /// For what goes on after the request.
+    pub(super) fn into_parts(self) -> (Session, Connection) {
+        (self.session, self.connection)
+    }
+
+    /// What the caller may, as of the last look.
+    pub(crate) fn grant(&self) -> &Arc<Grant> {
+        self.session.grant()
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Caller, Problem> {
+        let Some(connection) = parts.extensions.get::<Connection>().cloned() else {
+            return Err(Problem::of(Code::Internal, "the request came over no connection"));
+        };
+        let mut session = app.shared.session(connection.is_local());
+        if let Some(token) = token(&parts.headers)?
+            && !session.authenticate(&token)
+        {
+            return Err(if session.registry().has_keys() {
+                Problem::unauthorized(
+                    "there is no such access key; it may have been revoked, or have expired",
+                )
+            } else {
+                Problem::unauthorized("there are no access keys on this server; send no token")
+            });
+        }
+        Ok(Caller { app: Arc::clone(app), session, connection })
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        match failure {
+            Failure::Denied(denial) => Problem::denied(denial),
+            Failure::Refused(error) => error.into(),
+        }
+    }
+}
+
+/// The access key that a request shows.
+fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => token_in(value).map(Some).ok_or_else(malformed),
+        (Some(_), Some(_)) => Err(malformed()),
+    }
+}
+
+fn token_in(value: &HeaderValue) -> Option<String> {
+    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return (!credentials.is_empty()).then(|| credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64.decode(credentials.as_bytes()).ok()?).ok()?;
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+#[cold]
+fn malformed() -> Problem {
+    Problem::unauthorized("send one access key, as `Authorization: Bearer TOKEN` or as the password of Basic")
+}
+
+#[cold]
+fn no_room(error: io::Error) -> Problem {
+    Problem::of(Code::Internal, format!("there is no place for the answer: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_found() {
+        let found = |text: &'static str| token_in(&HeaderValue::from_static(text));
+        assert_eq!(found("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(found("bearer  abc ").as_deref(), Some("abc"));
+        assert_eq!(found("Basic YTpiOmM=").as_deref(), Some("b:c"));
+        assert_eq!(found("Basic OmI=").as_deref(), Some("b"));
+        for none in ["", "Bearer", "Bearer ", "abc", "Digest abc", "Basic ???", "Basic YQ==", "Basic /w=="] {
+            assert_eq!(found(none), None, "{none}");
+        }
+    }
+}

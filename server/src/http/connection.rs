@@ -1,0 +1,253 @@
+//! One connection of HTTP, 1.1 or 2 as the client begins: served until it is over, idle for too long, or the server stops.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::strict::Strict;
+use crate::rooms::{PATIENCE, Room};
+use crate::terms::Terms;
+
+/// Time that a connection may lie idle between two requests, unless the settings say less.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+/// Bytes of the head of a request, and of each buffer.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+/// Requests at the same time over one connection of HTTP/2.
+const STREAMS_MAX: u32 = 64;
+/// Bytes of one body that may be under way over HTTP/2, and of all of them on a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Time between two looks whether the other end of a connection of HTTP/2 is still there, and for it to answer.
+const PING_PAUSE: Duration = Duration::from_secs(30);
+const PING_TIME: Duration = Duration::from_secs(15);
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    terms: &Terms,
+    shutdown: CancellationToken,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Arc::new(Activity::new());
+    let connection = Connection { peer, activity: Arc::clone(&activity) };
+    let service = Requests { connection, router: TowerToHyperService::new(router) };
+    let builder = builder(terms);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Strict::new(stream)), service));
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            served = connection.as_mut() => return served.map_err(io::Error::other),
+            () = shutdown.cancelled(), if !ending => {}
+            stuck = activity.ceased(terms) => {
+                if ending || stuck {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                activity.note();
+            }
+        }
+        ending = true;
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+fn builder(terms: &Terms) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(terms.line_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_PAUSE)
+        .keep_alive_timeout(PING_TIME);
+    builder
+}
+
+/// The requests of one connection, on their way to the router.
+#[derive(Debug)]
+struct Requests {
+    connection: Connection,
+    router: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for Requests {
+    type Response = Response<Sending>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.connection.clone());
+        let handling = Counted::new(&self.connection.activity, |activity| &activity.handling);
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            let sending = Counted::new(&handling.activity, |activity| &activity.sending);
+            Ok(response.map(|body| Sending { body, counted: sending, _rooms: Vec::new() }))
+        })
+    }
+}
+
+/// The connection that a request comes over, in its extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+}
+
+impl Connection {
+    /// Whether the client is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.peer.ip().to_canonical().is_loopback()
+    }
+
+    /// Counts one that holds a place which others may wait for.
+    pub(super) fn holding(&self) -> Counted {
+        Counted::new(&self.activity, |activity| &activity.holding)
+    }
+
+    /// Has an answer keep its places until it is sent.
+    pub(super) fn hold(&self, response: Response<Body>, rooms: Vec<Room>) -> Response<Body> {
+        if rooms.is_empty() {
+            return response;
+        }
+        let counted = self.holding();
+        response.map(|body| Body::new(Sending { body, counted, _rooms: rooms }))
+    }
+}
+
+/// What goes on on a connection, and when something last did.
+#[derive(Debug)]
+struct Activity {
+    started: Instant,
+    /// Requests that the server is at work on.
+    handling: AtomicUsize,
+    /// Answers that are not sent yet.
+    sending: AtomicUsize,
+    /// Those among them that have places which others may wait for.
+    holding: AtomicUsize,
+    /// Milliseconds after `started`.
+    last: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Activity {
+        Activity {
+            started: Instant::now(),
+            handling: AtomicUsize::new(0),
+            sending: AtomicUsize::new(0),
+            holding: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// Something moves.
+    fn note(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Returns once nothing has moved for too long; and whether there is something that should.
+    async fn ceased(&self, terms: &Terms) -> bool {
+        loop {
+            let last = self.started + Duration::from_millis(self.last.load(Ordering::Relaxed));
+            let sending = self.sending.load(Ordering::Relaxed) > 0;
+            let holding = self.holding.load(Ordering::Relaxed) > 0;
+            let patience = match (sending, holding) {
+                (false, _) => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
+                (true, true) if terms.replies.are_taken() || terms.listings.are_taken() => PATIENCE,
+                (true, _) => terms.write_timeout,
+            };
+            if self.handling.load(Ordering::Relaxed) > 0 {
+                self.note();
+            } else if last.elapsed() >= patience {
+                return sending;
+            }
+            // While it holds places, others may come to wait for them at any time.
+            sleep_until(if holding { Instant::now() + PATIENCE } else { last + patience }).await;
+        }
+    }
+}
+
+/// One of those that are counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    activity: Arc<Activity>,
+    counter: fn(&Activity) -> &AtomicUsize,
+}
+
+impl Counted {
+    fn new(activity: &Arc<Activity>, counter: fn(&Activity) -> &AtomicUsize) -> Counted {
+        counter(activity).fetch_add(1, Ordering::Relaxed);
+        activity.note();
+        Counted { activity: Arc::clone(activity), counter }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.counter)(&self.activity).fetch_sub(1, Ordering::Relaxed);
+        self.activity.note();
+    }
+}
+
+/// The body of an answer on its way out.
+#[derive(Debug)]
+struct Sending {
+    body: Body,
+    counted: Counted,
+    _rooms: Vec<Room>,
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() {
+            self.counted.activity.note();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

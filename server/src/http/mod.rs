@@ -1,0 +1,168 @@
+//! HTTP: the second way in, beside the line protocol, to the same commands.
+//!
+//! A handler reads a request, builds the [`Command`](larder_protocol::Command) that it means, has it
+//! [carried out](crate::command::execute) where its [`Caller`] acts, and renders the answer; so an interface of its own is one
+//! file with a `router()` and nothing of the store. Each is merged in [`router`]. What a request may be is checked on the way:
+//! its bytes ([`strict`]), its head ([`guard`]), its caller ([`caller`]), its path, query and body. What is wrong with it is a
+//! [`Problem`](problem::Problem).
+//!
+//! A value is never parsed into a tree: [`compact`](larder_protocol::json::compact) checks its text, the store keeps it, and its
+//! bytes are copied into the answer.
+
+mod body;
+mod caller;
+mod condition;
+mod connection;
+mod front;
+mod guard;
+mod native;
+mod path;
+mod pieces;
+mod problem;
+mod query;
+mod strict;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, Method, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use larder_protocol::Code;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::cors::CorsLayer;
+
+use crate::shared::Shared;
+use crate::stream::Stream;
+use crate::tls::Spoken;
+pub(crate) use caller::Caller;
+pub(crate) use guard::Guard;
+use problem::Problem;
+
+/// Answers of fewer bytes are not compressed.
+const COMPRESSED_BYTES_MIN: u64 = 1024;
+/// What a client is told that speaks plain text where TLS is spoken.
+const TLS_ALONE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+    content-length: 42\r\n\r\nthis port speaks TLS alone; use https://\r\n";
+/// How long it takes at most to turn a connection away.
+const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) shared: Arc<Shared>,
+    /// Cancelled when the server stops: answers that go on for ever end then.
+    pub(crate) shutdown: CancellationToken,
+    guard: Guard,
+    request_ids: front::RequestIds,
+}
+
+/// The interface, ready for connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Http {
+    pub(crate) fn new(shared: Arc<Shared>, guard: Guard, shutdown: CancellationToken) -> Http {
+        let app = Arc::new(App { shared, shutdown, guard, request_ids: front::RequestIds::new() });
+        Http { router: router(&app), app }
+    }
+
+    /// Serves a connection until it is over, or the server stops.
+    pub(crate) async fn serve(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let terms = &self.app.shared.terms;
+        let opened = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            opened = Stream::open(stream, terms, Spoken::Http, TLS_ALONE) => opened,
+        };
+        match opened {
+            None => Ok(()),
+            Some(Stream::Plain(tcp)) => connection::serve(tcp, peer, self.router, terms, shutdown).await,
+            Some(Stream::Tls(tls)) => connection::serve(tls, peer, self.router, terms, shutdown).await,
+        }
+    }
+}
+
+/// Tells a client that there is no room for it, whatever it is about to ask.
+pub(crate) async fn turn_away(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let terms = &shared.terms;
+    let text = format!("all {} connections are taken; try again later", terms.connections_max);
+    let body = Problem::of(Code::TooManyConn, text).body();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = [head.as_bytes(), &body].concat();
+    match Stream::open(stream, terms, Spoken::Http, TLS_ALONE).await {
+        None => Ok(()),
+        Some(Stream::Plain(mut tcp)) => tell(&mut tcp, &answer).await,
+        Some(Stream::Tls(mut tls)) => tell(&mut tls, &answer).await,
+    }
+}
+
+async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
+    let told = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        // What the client has under way is read, or the close would take the answer from it.
+        tokio::io::copy(stream, &mut tokio::io::sink()).await.map(|_| ())
+    };
+    timeout(TURN_AWAY_TIME, told).await.unwrap_or(Ok(()))
+}
+
+/// All routes, and what is before them.
+fn router(app: &Arc<App>) -> Router {
+    let routes = Router::new().merge(native::router());
+    let routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
+    let compressible = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
+    let routes = routes.layer(CompressionLayer::new().compress_when(compressible));
+    let routes = match cors(&app.guard) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.layer(from_fn_with_state(Arc::clone(app), front::front)).with_state(Arc::clone(app))
+}
+
+/// What pages of other origins are told that they may do, if there are any that may.
+fn cors(guard: &Guard) -> Option<CorsLayer> {
+    const EXPOSED: [&str; 6] =
+        ["etag", "larder-expires-at", "larder-type", "retry-after", "www-authenticate", "x-request-id"];
+    if guard.origins.is_empty() {
+        return None;
+    }
+    let layer = CorsLayer::new()
+        .allow_origin(guard.origins.clone())
+        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED.map(HeaderName::from_static));
+    Some(layer)
+}
+
+async fn no_route() -> impl IntoResponse {
+    Problem::new(StatusCode::NOT_FOUND, "ROUTE", "there is nothing at this path")
+}
+
+async fn no_method() -> impl IntoResponse {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD",
+        "this path does not take this method; see the Allow header",
+    )
+}

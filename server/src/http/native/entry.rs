@@ -1,0 +1,160 @@
+//! One entry: read, written, deleted.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use larder_engine::Refusal;
+use larder_protocol::json::{Compact, Pointer, compact};
+use larder_protocol::{Code, Command, Condition, Expiry, Set, ValueType};
+
+use super::render;
+use crate::command::{Answer, misrouted, refusal};
+use crate::http::path::Segments;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::http::{App, Caller, body, condition};
+
+/// `GET …/entries/{key}`
+pub(super) async fn get(
+    mut caller: Caller,
+    path: Segments,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let pointer = query.text("path").map(Pointer::new).transpose();
+    let pointer = pointer.map_err(|error| Problem::of(Code::BadArg, format!("the option path: {error}")))?;
+    let whole = match query.text("as").as_deref() {
+        None | Some("value") => false,
+        Some("entry") if pointer.is_none() => true,
+        Some(_) => {
+            return Err(Problem::of(Code::BadArg, "the option as must be value, or entry without a path"));
+        }
+    };
+    query.end()?;
+    let command = Command::Entry { key: path.key().into() };
+    caller
+        .execute(path.namespace(), &command, |answer, values| {
+            let Answer::Entry { found, organization, namespace, key } = answer else {
+                return Err(misrouted().into());
+            };
+            let found = found.ok_or_else(Problem::nil)?;
+            if condition::is_known(&headers, found.version())? {
+                return Ok(render::not_modified(&found.stamp()));
+            }
+            let entry = values.entry(&found).map_err(|error| refusal(&error))?;
+            if whole {
+                Ok(render::entry(organization, namespace, key, &entry))
+            } else {
+                render::value(entry, pointer.as_ref())
+            }
+        })
+        .await
+}
+
+/// `PUT …/entries/{key}`
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    mut caller: Caller,
+    path: Segments,
+    mut query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let limits = &app.shared.limits;
+    let condition = condition::of_write(&headers)?;
+    let expiry = expiry(&mut query)?;
+    let value_type = query.text("type").map(|name| named_type(&name)).transpose()?;
+    let description = query.text("desc").map(Cow::from);
+    query.end()?;
+    body::expect(&headers, "application/json")?;
+    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let document = document(body::text(&body)?, limits.depth)?;
+    let command = Command::Set(Set {
+        key: path.key().into(),
+        value_type: checked(value_type, &document)?,
+        json: document.text,
+        expiry,
+        condition,
+        description,
+    });
+    caller
+        .execute(path.namespace(), &command, |answer, _| {
+            let Answer::Written(decision) = answer else { return Err(misrouted().into()) };
+            let unmet = |refusal| Problem::unmet(StatusCode::PRECONDITION_FAILED, refusal);
+            decision.map(|stamp| render::written(&stamp)).map_err(unmet)
+        })
+        .await
+}
+
+/// `DELETE …/entries/{key}`
+pub(super) async fn delete(
+    mut caller: Caller,
+    path: Segments,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let get = query.flag("get")?;
+    query.end()?;
+    let (version, present) = match condition::of_write(&headers)? {
+        None => (None, false),
+        Some(Condition::Present) => (None, true),
+        Some(Condition::Version(version)) => (Some(version), true),
+        Some(Condition::Absent) => return Err(Problem::of(Code::BadArg, "a delete takes no If-None-Match")),
+    };
+    let command = Command::Del { key: path.key().into(), version, get };
+    caller
+        .execute(path.namespace(), &command, |answer, values| {
+            let (Answer::Deleted(decision) | Answer::Taken(decision)) = answer else {
+                return Err(misrouted().into());
+            };
+            let unmet = |refusal| Problem::unmet(StatusCode::PRECONDITION_FAILED, refusal);
+            let deleted = match decision.map_err(unmet)? {
+                Some(deleted) => deleted,
+                None if present => return Err(unmet(Refusal::Absent)),
+                None => return Err(Problem::nil()),
+            };
+            if !get {
+                return Ok(render::json(format!("{{\"version\":{}}}", deleted.version)));
+            }
+            let entry = values.entry(&deleted.found).map_err(|error| refusal(&error))?;
+            render::value(entry, None)
+        })
+        .await
+}
+
+/// `ttl=`, `at=` or `keepttl=`.
+fn expiry(query: &mut Query) -> Result<Expiry, Problem> {
+    match (query.ttl()?, query.flag("keepttl")?) {
+        (None, false) => Ok(Expiry::Clear),
+        (None, true) => Ok(Expiry::Keep),
+        (Some(ttl), false) => Ok(Expiry::Set(ttl)),
+        (Some(_), true) => {
+            Err(Problem::of(Code::BadOpt, "ttl, at and keepttl exclude each other; give one of them"))
+        }
+    }
+}
+
+fn named_type(name: &str) -> Result<ValueType, Problem> {
+    ValueType::from_name(name).ok_or_else(|| {
+        let text = "the option type must be STRING, NUMBER, BOOLEAN, JSON, DATETIME, DATE or DURATION";
+        Problem::of(Code::BadArg, text)
+    })
+}
+
+/// The type of a document: the one that was named, if it fits.
+fn checked(named: Option<ValueType>, document: &Compact<'_>) -> Result<ValueType, Problem> {
+    let Some(named) = named else { return Ok(ValueType::of(document.kind)) };
+    named.check(&document.text, document.kind).map_err(|error| Problem::of(Code::Type, error.to_string()))?;
+    Ok(named)
+}
+
+/// A body as the document that it has to be.
+fn document(text: &str, depth_max: usize) -> Result<Compact<'_>, Problem> {
+    compact(text, depth_max).map_err(|error| {
+        Problem::of(Code::BadJson, format!("the body, at byte {}: {error}", error.position + 1))
+    })
+}

@@ -1,0 +1,96 @@
+//! Listings: the entries of a namespace, how many there are, and the namespaces.
+
+use axum::response::Response;
+use larder_protocol::json::encode_string;
+use larder_protocol::{Command, LIST_PAGE_DEFAULT, List, NAMESPACES_PAGE_DEFAULT, PAGE_MAX, encode_cursor};
+
+use super::render;
+use crate::command::{Answer, VALUES_PAGE_BYTES, misrouted};
+use crate::http::path::Segments;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::http::{Caller, pieces};
+
+/// `GET /v1/namespaces/{namespace}/entries`
+pub(super) async fn entries(
+    mut caller: Caller,
+    path: Segments,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let command = Command::List(List {
+        prefix: query.text("prefix").unwrap_or_default().into(),
+        limit: query.limit(LIST_PAGE_DEFAULT, PAGE_MAX)?,
+        after: query.cursor()?,
+        reverse: query.flag("reverse")?,
+        values: query.flag("values")?,
+    });
+    query.end()?;
+    caller
+        .execute(path.namespace(), &command, |answer, sources| {
+            let Answer::Entries { page, values } = answer else { return Err(misrouted().into()) };
+            let (sources, mut scratch, mut bytes) = (sources.clone(), Vec::new(), 0);
+            let body = pieces::items("{\"items\":[", move |index, out| {
+                let item = page.items.get(index).filter(|_| bytes < VALUES_PAGE_BYTES);
+                let Some((key, found)) = item else {
+                    let more = page.more || index < page.items.len();
+                    let last = page.items[..index].last().filter(|_| more);
+                    end(out, last.map(|(key, _)| &**key));
+                    return false;
+                };
+                if values {
+                    bytes += render::item(out, key, &found.stamp(), Some(sources.value(found, &mut scratch)));
+                } else {
+                    render::item(out, key, &found.stamp(), None);
+                }
+                true
+            });
+            Ok(render::json(body))
+        })
+        .await
+}
+
+/// `GET /v1/namespaces/{namespace}/count`
+pub(super) async fn count(mut caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
+    let command = Command::Count { prefix: query.text("prefix").unwrap_or_default().into() };
+    query.end()?;
+    caller.execute(path.namespace(), &command, render::count).await
+}
+
+/// `GET /v1/namespaces`
+pub(super) async fn namespaces(mut caller: Caller, mut query: Query) -> Result<Response, Problem> {
+    let command = Command::Namespaces {
+        prefix: query.text("prefix").unwrap_or_default().into(),
+        limit: query.limit(NAMESPACES_PAGE_DEFAULT, PAGE_MAX)?,
+        after: query.cursor()?,
+    };
+    query.end()?;
+    caller
+        .execute("", &command, |answer, _| {
+            let Answer::Namespaces(page) = answer else { return Err(misrouted().into()) };
+            let body = pieces::items("{\"items\":[", move |index, out| {
+                let Some((namespace, live)) = page.items.get(index) else {
+                    end(out, page.items.last().filter(|_| page.more).map(|(name, _)| name.as_str()));
+                    return false;
+                };
+                out.extend_from_slice(b"{\"namespace\":");
+                encode_string(out, namespace);
+                out.extend_from_slice(format!(",\"entries\":{live}}}").as_bytes());
+                true
+            });
+            Ok(render::json(body))
+        })
+        .await
+}
+
+/// What comes after the items of a page: where the next one begins, if there is one.
+fn end(out: &mut Vec<u8>, last: Option<&str>) {
+    out.extend_from_slice(b"],\"next\":");
+    match last {
+        Some(last) => {
+            out.push(b'"');
+            encode_cursor(out, last);
+            out.extend_from_slice(b"\"}");
+        }
+        None => out.extend_from_slice(b"null}"),
+    }
+}

@@ -1,0 +1,93 @@
+//! Many entries at once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use larder_protocol::{Code, Command, KEYS_MAX};
+use serde::Deserialize;
+
+use super::render;
+use crate::command::{Answer, misrouted};
+use crate::http::body::Received;
+use crate::http::path::Segments;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::http::{App, Caller, body, pieces};
+
+/// What such a request asks about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys<'b> {
+    #[serde(borrow)]
+    keys: Vec<Cow<'b, str>>,
+}
+
+/// `POST /v1/namespaces/{namespace}/mget`
+pub(super) async fn values(
+    State(app): State<Arc<App>>,
+    mut caller: Caller,
+    path: Segments,
+    query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    query.end()?;
+    let body = read(&app, &headers, body).await?;
+    let command = Command::Mget { keys: keys(&body)? };
+    caller
+        .execute(path.namespace(), &command, |answer, sources| {
+            let (Answer::Values(founds), Command::Mget { keys }) = (answer, &command) else {
+                return Err(misrouted().into());
+            };
+            let keys: Vec<String> = keys.iter().map(|key| key.clone().into_owned()).collect();
+            let (sources, mut scratch) = (sources.clone(), Vec::new());
+            let body = pieces::items("{\"items\":[", move |index, out| {
+                match founds.get(index).zip(keys.get(index)) {
+                    None => {
+                        out.extend_from_slice(b"]}");
+                        return false;
+                    }
+                    Some((None, _)) => out.extend_from_slice(b"null"),
+                    Some((Some(found), key)) => {
+                        render::item(out, key, &found.stamp(), Some(sources.value(found, &mut scratch)));
+                    }
+                }
+                true
+            });
+            Ok(render::json(body))
+        })
+        .await
+}
+
+/// `POST /v1/namespaces/{namespace}/exists`
+pub(super) async fn exists(
+    State(app): State<Arc<App>>,
+    mut caller: Caller,
+    path: Segments,
+    query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    query.end()?;
+    let body = read(&app, &headers, body).await?;
+    let command = Command::Exists { keys: keys(&body)? };
+    caller.execute(path.namespace(), &command, render::count).await
+}
+
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Problem> {
+    body::expect(headers, "application/json")?;
+    body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await
+}
+
+fn keys(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Problem> {
+    let Keys { keys } = body::envelope(body)?;
+    if (1..=KEYS_MAX).contains(&keys.len()) {
+        return Ok(keys);
+    }
+    let text = format!("name 1 to {KEYS_MAX} keys, not {}", keys.len());
+    Err(Problem::of(Code::BadArg, text).with_status(StatusCode::UNPROCESSABLE_ENTITY))
+}
