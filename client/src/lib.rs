@@ -38,6 +38,29 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! # Transactions
+//! Checks and writes that happen all or not at all:
+//!
+//! ```no_run
+//! use larder_client::reply::Commit;
+//! use larder_client::request::{Del, Set, Transaction};
+//! use larder_client::{Error, blocking};
+//!
+//! let mut client = blocking::Client::connect("127.0.0.1:5273")?;
+//! let balance = client.get("balance:1")?.expect("there is an account");
+//! let transfer = Transaction::new()
+//!     .check("balance:1", balance.version)
+//!     .check_absent("transfer:7")
+//!     .set(Set::new("balance:1", "95"))
+//!     .set(Set::new("transfer:7", r#"{"amount":5}"#))
+//!     .del(Del::new("pending:7"));
+//! match client.transact(&transfer)? {
+//!     Commit::Done { version } => println!("done, version {version:?}"),
+//!     Commit::Refused { check } => println!("check {check} did not hold; read again"),
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! # Watching
 //! `watch` of a client gives every change as it becomes durable, from any version on that the server still has, over failures
 //! of connections and servers:
@@ -78,7 +101,6 @@ mod error;
 mod exchange;
 mod follow;
 mod inbox;
-mod instant;
 #[cfg(feature = "async")]
 mod items;
 mod lane;
@@ -104,10 +126,11 @@ pub use client::Client;
 pub use connection::{Connection, Events};
 pub use error::Error;
 pub use exchange::Pending;
-pub use instant::rfc3339;
 #[cfg(feature = "async")]
 pub use items::Items;
-pub use larder_protocol::{Code, Code as ErrorCode, Condition, Expiry, RequestError, Ttl, ValueType};
+pub use larder_protocol::{
+    Code, Code as ErrorCode, Condition, Expiry, RequestError, Ttl, ValueType, rfc3339,
+};
 pub use options::Options;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};

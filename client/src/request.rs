@@ -3,18 +3,22 @@
 //!
 //! What only the server can judge (limits, spellings, whether a cursor is its own) is left to the server.
 
+mod change;
 mod list;
 mod read;
 mod server;
+mod transaction;
 mod watch;
 mod write;
 
 use larder_protocol::reply::{Reply, ReplyError};
 use larder_protocol::{Lines, RequestError, RequestLine, lines};
 
+pub use change::{DelPrefix, Incr, Patch};
 pub use list::{List, Namespaces, Paged};
 pub use read::{Count, Entry, Exists, Get, GetPath, Mget, TimeToLive};
-pub use server::{Backup, Hello, Ping, Stats, Sync};
+pub use server::{Backup, Compact, Hello, Ping, Stats, Sync};
+pub use transaction::{Transaction, TransactionText};
 pub(crate) use watch::Begin;
 pub use watch::Watch;
 pub use write::{Del, Persist, Set, Take, Touch};
@@ -39,6 +43,23 @@ pub trait Request {
 
     /// Reads the reply; an `ERR` never comes here.
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError>;
+}
+
+/// So that a request can be sent without being given away.
+impl<R: Request> Request for &R {
+    type Reply = R::Reply;
+
+    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        (*self).write(namespace, out)
+    }
+
+    fn shape(&self) -> Shape {
+        (*self).shape()
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        R::read(replies)
+    }
 }
 
 /// Of how many lines a reply is; in any case it may be one `ERR` line instead.

@@ -4,6 +4,7 @@ mod access;
 mod backup;
 mod cli;
 mod command;
+mod compaction;
 mod connection;
 mod http;
 mod metrics;
@@ -15,6 +16,7 @@ mod shared;
 mod stream;
 mod terms;
 mod tls;
+mod upkeep;
 mod watchers;
 mod watching;
 

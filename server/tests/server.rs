@@ -4,6 +4,7 @@
 
 mod abuse;
 mod access;
+mod changes;
 mod cli;
 mod client;
 mod clock;

@@ -26,6 +26,10 @@ pub struct Sync;
 #[derive(Clone, Copy, Debug)]
 pub struct Stats;
 
+/// `COMPACT`: gives the disk space of all that is dead back now. Is answered once that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Compact;
+
 /// `BACKUP`: writes a backup under the server's directory for them. Is answered once it is durable.
 #[derive(Clone, Copy, Debug)]
 pub struct Backup<'a> {
@@ -151,6 +155,21 @@ impl Request for Backup<'_> {
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => reply::Backup::parse(fields.text()),
+            _ => Err(ReplyError::Kind),
+        }
+    }
+}
+
+impl Request for Compact {
+    type Reply = reply::Compaction;
+
+    fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        RequestLine::new(out, Verb::Compact).end()
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        match replies.one()? {
+            Reply::Ok(fields) => reply::Compaction::parse(fields.text()),
             _ => Err(ReplyError::Kind),
         }
     }

@@ -15,6 +15,7 @@ mod inspect;
 mod journal;
 mod meddling;
 mod model;
+mod pages;
 mod quota;
 mod salvage;
 mod snapshot;

@@ -7,6 +7,7 @@
 //! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
 
 mod backup;
+mod compact;
 mod completions;
 mod count;
 mod del;
@@ -18,6 +19,8 @@ mod failure;
 mod findings;
 mod get;
 mod import;
+mod incr;
+mod input;
 mod key;
 mod ls;
 mod man;
@@ -26,6 +29,7 @@ mod namespaces;
 mod object;
 mod org;
 mod output;
+mod patch;
 mod ping;
 mod pretty;
 mod progress;
@@ -38,6 +42,7 @@ mod stats;
 mod table;
 mod touch;
 mod ttl;
+mod txn;
 mod verify;
 mod watch;
 
@@ -54,8 +59,14 @@ pub(crate) enum Verb {
     Get(get::Get),
     /// Creates or replaces an entry
     Set(Box<set::Set>),
-    /// Deletes an entry
+    /// Deletes an entry, or all whose keys begin alike
     Del(del::Del),
+    /// Adds to a number
+    Incr(incr::Incr),
+    /// Merges a JSON merge patch into a value
+    Patch(patch::Patch),
+    /// Carries out a transaction
+    Txn(txn::Txn),
     /// Lists keys, sorted
     Ls(ls::Ls),
     /// Counts entries
@@ -82,6 +93,8 @@ pub(crate) enum Verb {
     Backup(backup::Backup),
     /// Makes a new store of a backup
     Restore(restore::Restore),
+    /// Has the server give unused disk space back now
+    Compact(compact::Compact),
     /// Asks whether the server is there
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
@@ -120,6 +133,9 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Get(verb) => verb.run(target),
         Verb::Set(verb) => verb.run(target),
         Verb::Del(verb) => verb.run(target),
+        Verb::Incr(verb) => verb.run(target),
+        Verb::Patch(verb) => verb.run(target),
+        Verb::Txn(verb) => verb.run(target),
         Verb::Ls(verb) => verb.run(target),
         Verb::Count(verb) => verb.run(target),
         Verb::Namespaces(verb) => verb.run(target),
@@ -133,6 +149,7 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Export(verb) => verb.run(target),
         Verb::Backup(verb) => verb.run(target),
         Verb::Restore(verb) => verb.run(target),
+        Verb::Compact(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
         Verb::Org(verb) => verb.run(target),

@@ -6,6 +6,7 @@
 //! [`write`](mod@write), and a new kind of answer only where none of the present ones fits.
 
 mod answer;
+mod change;
 mod entry;
 mod execute;
 mod failure;
@@ -17,9 +18,11 @@ mod read;
 mod render;
 pub(crate) mod stats;
 mod survey;
+mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
+pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
 pub(crate) use entry::{entry_id, type_of};
 pub(crate) use execute::{Failure, check, execute, is_long, lists};
 pub(crate) use failure::{SHUTDOWN, denial, refusal};

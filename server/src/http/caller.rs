@@ -94,7 +94,7 @@ impl Caller {
         loop {
             self.session.refresh();
             let grant = &*Arc::clone(self.session.grant());
-            let scope = Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: limits.max_ttl_ms };
+            let scope = Scope { grant, tenant: grant.tenant(), namespace, limits };
             let Some(outcome) = execute(&self.app.shared, &self.session, scope, manner, command).await else {
                 continue;
             };
@@ -125,7 +125,7 @@ impl Caller {
             self.session.refresh();
             let grant = &*Arc::clone(self.session.grant());
             let (tenant, within) = (grant.tenant(), namespace.unwrap_or_default());
-            let scope = Scope { grant, tenant, namespace: within, max_ttl_ms: limits.max_ttl_ms };
+            let scope = Scope { grant, tenant, namespace: within, limits };
             let outcome = survey(&self.app.shared, &self.session, scope, namespace, &fresh).await;
             let Some(outcome) = outcome else { continue };
             let found = outcome?;

@@ -4,8 +4,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
-use larder_protocol::Verb;
-
 use super::checker::{End, Operation};
 use super::model::{Change, Condition, KEYS, Op, Reply};
 use crate::support::{Client, Random};
@@ -66,9 +64,7 @@ impl Worker {
         let object = self.below(OBJECTS);
         let key = self.below(KEYS);
         let version = self.versions[object][key];
-        // The last of these as soon as the server carries them out.
-        let kinds = if [Verb::Incr, Verb::Txn].iter().all(|verb| verb.row().available) { 16 } else { 10 };
-        let op = match self.below(kinds) {
+        let op = match self.below(16) {
             0..4 => Op::Get(key),
             4..6 => Op::Set { key, value: self.value(), condition: Condition::Always },
             6..8 => {

@@ -89,7 +89,7 @@ fn words(line: &str) -> Vec<Word<'_>> {
 
 fn first_word(word: Word<'_>) -> Wanted {
     let own = OWN_COMMANDS.iter().map(|(usage, _)| usage.split(' ').next().unwrap_or_default());
-    let names = COMMANDS.iter().filter(|row| row.available).map(|row| row.name).chain(own);
+    let names = COMMANDS.iter().map(|row| row.name).chain(own);
     Wanted { start: word.start, what: What::Words(beginning_with(word.text, names)) }
 }
 
@@ -114,7 +114,7 @@ fn argument(row: &Row, number: usize, typed: &str, line: &str) -> Option<What> {
     let many = row.usage.contains(" <key>...");
     match row.verb {
         Verb::Help if number == 0 => {
-            let names = COMMANDS.iter().filter(|row| row.available).map(|row| row.name);
+            let names = COMMANDS.iter().map(|row| row.name);
             Some(What::Words(beginning_with(typed, names)))
         }
         Verb::Ns if number == 0 => Some(What::Namespaces { prefix: decoded(typed)? }),

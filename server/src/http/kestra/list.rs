@@ -85,7 +85,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, app.shared.limits.line_bytes()).await?;
+    let body = body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await?;
     let Keys { keys } = envelope::read(&body)?;
     if keys.len() > KEYS_MAX {
         let text = format!("name at most {KEYS_MAX} keys, not {}", keys.len());
