@@ -132,7 +132,7 @@ impl Contender {
 }
 
 /// An address that was free a moment ago, for a server that cannot choose one itself.
-fn free_addr() -> io::Result<SocketAddr> {
+pub(crate) fn free_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

@@ -2,9 +2,11 @@
 
 mod changes;
 mod client;
+mod described;
 mod ending;
 mod framing;
 mod log;
+mod observed;
 mod scripts;
 mod second;
 

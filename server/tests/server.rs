@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod load;
 mod mounted;
+mod notify;
 mod power;
 mod scripts;
 mod shortage;

@@ -1,33 +1,58 @@
 //! What the log says of requests, and what it never does.
 
-use std::io::BufRead;
+use std::io::Read;
 use std::process::Stdio;
+use std::thread;
+
+use serde_json::Value;
 
 use super::client::Client;
 use super::command;
 use crate::support::Server;
 
 #[test]
-fn requests_are_logged_by_id_without_what_they_hold() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut command = command(directory.path(), ["--log=trace"]);
-    let mut server = Server::spawn(command.stderr(Stdio::piped()));
-    let mut client = Client::connect(server.http);
-    let headers = [("X-Request-Id", "the-request"), ("Authorization", "Bearer secret-token")];
-    client.request("PUT /v1/namespaces/n/entries/secret-key?desc=secret-note", &headers, b"\"secret-value\"");
-    assert_eq!(client.answer(false).status, 401);
-    client.request(
-        "PUT /v1/namespaces/n/entries/secret-key?desc=secret-note",
-        &headers[..1],
-        b"\"secret-value\"",
-    );
-    assert_eq!(client.answer(false).status, 200);
-    let log = server.log();
-    assert!(server.stop().success());
-    let lines: Vec<String> = log.lines().map(Result::unwrap).collect();
-    let answered: Vec<_> = lines.iter().filter(|line| line.contains("the-request")).collect();
-    assert_eq!(answered.len(), 2, "{lines:#?}");
-    assert!(answered[0].contains("status=401") && answered[0].contains("NOAUTH"), "{}", answered[0]);
-    assert!(answered[1].contains("status=200") && answered[1].contains("{*key}"), "{}", answered[1]);
-    assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:#?}");
+fn the_log_is_structured_and_keeps_secrets() {
+    for format in ["text", "json"] {
+        let directory = tempfile::tempdir().unwrap();
+        let format_flag = format!("--log-format={format}");
+        let flags = ["--log=trace", &format_flag];
+        let mut command = command(directory.path(), flags);
+        let mut server = Server::spawn(command.stderr(Stdio::piped()));
+        let mut log = server.log();
+        let reader = thread::spawn(move || {
+            let mut text = String::new();
+            log.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut client = Client::connect(server.http);
+        let headers = |token| [("X-Request-Id", "request-of-ours"), ("Authorization", token)];
+        let line = "PUT /v1/namespaces/hidden-namespace/entries/hidden-key?desc=hidden-description";
+        client.request(line, &headers("Bearer hidden-token"), b"\"hidden-value\"");
+        assert_eq!(client.answer(false).status, 401);
+        client.request(line, &headers("Basic aGlkZGVuOmhpZGRlbi10b2tlbg=="), b"\"hidden-value\"");
+        assert_eq!(client.answer(false).status, 401);
+        assert_eq!(client.ask_with(line, "\"hidden-value\"").status, 200);
+        assert_eq!(client.ask_with(line, "hidden-value").status, 400);
+        let mut lines = server.connect();
+        lines.send(
+            "AUTH hidden-token\nHELLO token=hidden-token\nSET hidden-key \"hidden-value\"\nhidden-command\n",
+        );
+        (0..4).for_each(|_| _ = lines.reply());
+        drop((client, lines));
+        assert!(server.stop().success());
+        let log = reader.join().unwrap();
+        assert!(log.contains("request-of-ours"), "{log}");
+        assert!(!log.contains("hidden") && !log.contains("aGlkZGVu"), "{log}");
+        if format == "text" {
+            assert!(log.contains("status=401") && log.contains("NOAUTH"), "{log}");
+        } else {
+            let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let of_ours = |line: &&Value| line["span"]["id"] == "request-of-ours";
+            let answered = lines.iter().find(of_ours).unwrap();
+            assert_eq!(answered["status"], 401);
+            assert_eq!(answered["code"], "NOAUTH");
+            assert_eq!(answered["route"], "/v1/namespaces/{namespace}/entries/{*key}");
+            assert!(answered["timestamp"].is_string() && answered["level"].is_string());
+        }
+    }
 }
