@@ -52,6 +52,7 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::seldom::Seldom;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::Spoken;
@@ -75,6 +76,8 @@ pub(crate) struct App {
     pub(crate) shutdown: CancellationToken,
     guard: Guard,
     request_ids: front::RequestIds,
+    /// Requests that could not be answered.
+    failures: Seldom,
     /// The interface, described.
     description: Bytes,
 }
@@ -94,6 +97,7 @@ impl Http {
             shutdown,
             guard,
             request_ids: front::RequestIds::new(),
+            failures: Seldom::default(),
             description: openapi::text(description),
         });
         Http { router: router(routes, &app), app }
