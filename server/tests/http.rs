@@ -6,8 +6,10 @@ mod described;
 mod ending;
 mod framing;
 mod kestra;
+mod log;
 mod observed;
 mod scripts;
+mod second;
 
 use std::path::Path;
 

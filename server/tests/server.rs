@@ -13,7 +13,6 @@ mod limits;
 mod load;
 mod mounted;
 mod notify;
-mod notify;
 mod power;
 mod scripts;
 mod shortage;

@@ -308,3 +308,21 @@ fn openssl_gets_on_with_it() {
     }
     assert_eq!(speak(&["-tls1_1"]).unwrap(), "");
 }
+
+#[test]
+fn http_is_spoken_by_the_same_certificate() {
+    let fixture = Fixture::new();
+    let server = fixture.start();
+    let mut client = Client::open(server.http, &fixture.certificate, &TLS13).unwrap();
+    client.send(
+        "PUT /v1/namespaces/default/entries/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1",
+    );
+    assert_eq!(client.reply(), "HTTP/1.1 200 OK\r");
+    assert_eq!(fixture.connect(&server).ask("GET a"), "VAL 1 - 1");
+
+    let mut plain = crate::support::Client::connect(server.http);
+    plain.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(plain.reply(), "HTTP/1.1 400 Bad Request\r");
+    while plain.reply() != "\r" {}
+    assert_eq!(plain.reply(), "this port speaks TLS alone; use https://\r");
+}

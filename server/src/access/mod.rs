@@ -19,9 +19,7 @@ mod tests;
 
 pub(crate) use error::AccessError;
 pub(crate) use grant::{Denial, Grant, Need};
-pub(crate) use organization::DEFAULT_NAME;
-#[cfg(test)]
-pub(crate) use organization::Organization;
+pub(crate) use organization::{DEFAULT_NAME, Organization};
 pub(crate) use plan::{Change, Plan, TermsChange};
 pub(crate) use registry::{NewKey, Registry};
 pub(crate) use scope::{Namespaces, Scope};

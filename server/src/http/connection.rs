@@ -28,7 +28,7 @@ use crate::terms::Terms;
 /// Time that a connection may lie idle between two requests, unless the settings say less.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 /// Bytes of the head of a request, and of each buffer.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+const HEAD_BYTES_MAX: u16 = 32 * 1024;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
 /// Requests at the same time over one connection of HTTP/2.
@@ -82,11 +82,11 @@ fn builder(terms: &Terms) -> Builder<TokioExecutor> {
         .half_close(true)
         .header_read_timeout(terms.line_timeout)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
+        .max_buf_size(HEAD_BYTES_MAX.into());
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_header_list_size(HEAD_BYTES_MAX.into())
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -34,6 +34,12 @@ use super::App;
         contact(),
     ),
     security((), ("bearer" = []), ("basic" = [])),
+    tags(
+        (name = "entries", description = "The project's own interface: entries"),
+        (name = "namespaces", description = "where they are"),
+        (name = "changes", description = "what happens to them"),
+        (name = "server", description = "the server itself"),
+    ),
     components(schemas(ProblemShape)),
     modifiers(&Common),
 )]

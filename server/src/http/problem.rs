@@ -5,6 +5,8 @@
 //! only HTTP can get wrong. Every problem travels in the extensions of its response as well, so that a dialect with a shape
 //! of its own renders it anew in one place (`axum::middleware::map_response`), and whoever counts need not parse bodies.
 
+use std::ops::Deref;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -19,9 +21,13 @@ use crate::command::denial;
 /// Seconds after which it is worth trying again, where the server is short of something.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 
-/// See the module.
+/// See the module. It is behind a pointer so that what goes well is not made slow by the size of what does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Parts>);
+
+/// What there is to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parts {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     /// What is wrong, where, and what to do about it; for people.
@@ -35,7 +41,7 @@ pub(crate) struct Problem {
 impl Problem {
     #[cold]
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), number: None, header: None }
+        Problem(Box::new(Parts { status, code, detail: detail.into(), number: None, header: None }))
     }
 
     /// A problem with one of the protocol's codes.
@@ -92,16 +98,19 @@ impl Problem {
         }
     }
 
-    pub(crate) fn with_number(self, name: &'static str, number: u64) -> Problem {
-        Problem { number: Some((name, number)), ..self }
+    pub(crate) fn with_number(mut self, name: &'static str, number: u64) -> Problem {
+        self.0.number = Some((name, number));
+        self
     }
 
-    pub(crate) fn with_status(self, status: StatusCode) -> Problem {
-        Problem { status, ..self }
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Problem {
+        self.0.status = status;
+        self
     }
 
-    pub(crate) fn with_header(self, name: HeaderName, value: HeaderValue) -> Problem {
-        Problem { header: Some((name, value)), ..self }
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.0.header = Some((name, value));
+        self
     }
 
     /// The document.
@@ -121,6 +130,14 @@ impl Problem {
         }
         out.push(b'}');
         out
+    }
+}
+
+impl Deref for Problem {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }
 

@@ -5,7 +5,6 @@ use std::net::TcpListener;
 
 use rustix::process::Signal;
 
-use super::client::Client;
 use super::{Fixture, command};
 
 /// What has begun is finished, what is idle is closed, and then the server stops.

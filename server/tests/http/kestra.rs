@@ -1,5 +1,7 @@
 //! Kestra's dialect: what is written through it reads back as documented through every other interface.
 
+use std::cell::RefCell;
+
 use data_encoding::BASE64;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -58,7 +60,7 @@ fn any_case() -> impl Strategy<Value = Case> {
 #[test]
 fn what_is_written_reads_the_same_through_all_interfaces() {
     let fixture = Fixture::start(["--durability=buffered"]);
-    let (mut http, mut lines) = (fixture.connect(), fixture.server.connect());
+    let connections = RefCell::new((fixture.connect(), fixture.server.connect()));
     let media_types = [None, Some("application/json"), Some("text/plain; charset=utf-8")];
     let config = Config {
         rng_seed: RngSeed::Fixed(0x6e57a),
@@ -68,13 +70,14 @@ fn what_is_written_reads_the_same_through_all_interfaces() {
     };
     let cases = (any_case(), prop::sample::select(media_types.to_vec()), prop::bool::ANY);
     let tried = TestRunner::new(config).run(&cases, |(case, media_type, expires)| {
+        let (http, lines) = &mut *connections.borrow_mut();
         let Case { body, value_type, json } = case;
         let mut headers = vec![("description", "a note")];
         headers.extend(media_type.map(|media_type| ("content-type", media_type)));
         headers.extend(expires.then_some(("ttl", "P30D")));
         http.request("PUT /api/v1/namespaces/a.b/kv/key", &headers, body.as_bytes());
         let written = http.answer(false);
-        prop_assert_eq!((written.status, written.text().as_str()), (200, ""));
+        prop_assert_eq!((written.status, written.text()), (200, String::new()));
 
         let own = http.ask("GET /api/v1/main/namespaces/a.b/kv/key");
         let begins = format!("{{\"type\":\"{value_type}\",\"value\":{json},\"revision\":");

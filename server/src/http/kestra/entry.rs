@@ -52,7 +52,7 @@ pub(super) async fn get(mut member: Member, query: Query) -> Result<Response, Pr
                     Problem::new(StatusCode::GONE, "EXPIRED", "The requested value has expired")
                 } else {
                     let text = format!("No value found for key '{key}' in namespace '{namespace}'");
-                    Problem { detail: text, ..Problem::nil() }
+                    Problem::new(StatusCode::NOT_FOUND, "NIL", text)
                 });
             };
             let entry = values.entry(&found).map_err(|error| refusal(&error))?;

@@ -45,7 +45,7 @@ const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
     params(
         ("prefix" = Option<String>, Query, description = "only names that begin with this"),
         ("from" = Option<u64>, Query, description = "all changes after this version"),
-        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("values" = inline(Option<Flag>), Query, description = "with the values"),
         ("Last-Event-ID" = Option<u64>, Header, description = "the last event that came, to go on after"),
     ),
     responses(
@@ -73,7 +73,7 @@ pub(super) async fn of_all(
         ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
         ("prefix" = Option<String>, Query, description = "only names that begin with this"),
         ("from" = Option<u64>, Query, description = "all changes after this version"),
-        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("values" = inline(Option<Flag>), Query, description = "with the values"),
         ("Last-Event-ID" = Option<u64>, Header, description = "the last event that came, to go on after"),
     ),
     responses(

@@ -30,7 +30,7 @@ use crate::http::{App, Caller, body, condition};
         ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
         ("key" = String, Path, description = "the key; it may hold slashes"),
         ("path" = Option<String>, Query, description = "a place of the value: a JSON pointer (RFC 6901)"),
-        ("as" = Option<As>, Query, description = "the value alone, or all fields of the entry"),
+        ("as" = inline(Option<As>), Query, description = "the value alone, or all fields of the entry"),
         ("If-None-Match" = Option<String>, Header, description = "versions that the client has"),
     ),
     responses(
@@ -91,8 +91,8 @@ pub(super) async fn get(
         ("key" = String, Path, description = "the key; it may hold slashes"),
         ("ttl" = Option<String>, Query, description = "time to live: 3600, 90s, 7d, PT5M"),
         ("at" = Option<String>, Query, description = "when it expires, RFC 3339"),
-        ("keepttl" = Option<Flag>, Query, description = "the entry keeps its expiry"),
-        ("type" = Option<TypeName>, Query, description = "the type of the value"),
+        ("keepttl" = inline(Option<Flag>), Query, description = "the entry keeps its expiry"),
+        ("type" = inline(Option<TypeName>), Query, description = "the type of the value"),
         ("desc" = Option<String>, Query, description = "a description"),
         ("If-Match" = Option<String>, Header, description = "only this version, or * for any"),
         ("If-None-Match" = Option<String>, Header, description = "* for an entry that is to be new"),
@@ -148,7 +148,7 @@ pub(super) async fn put(
     params(
         ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
         ("key" = String, Path, description = "the key; it may hold slashes"),
-        ("get" = Option<Flag>, Query, description = "answer with the value that was deleted"),
+        ("get" = inline(Option<Flag>), Query, description = "answer with the value that was deleted"),
         ("If-Match" = Option<String>, Header, description = "only this version, or * for any"),
     ),
     responses(

@@ -24,8 +24,8 @@ use crate::http::{Caller, pieces};
         ("prefix" = Option<String>, Query, description = "only names that begin with this"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "items on a page"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("reverse" = Option<Flag>, Query, description = "backwards"),
-        ("values" = Option<Flag>, Query, description = "with the values"),
+        ("reverse" = inline(Option<Flag>), Query, description = "backwards"),
+        ("values" = inline(Option<Flag>), Query, description = "with the values"),
     ),
     responses(
         (status = 200, description = "a page", body = EntriesPage),
