@@ -60,6 +60,13 @@ pub enum Write<'a> {
     },
 }
 
+impl<'a> Transaction<'a> {
+    /// Reads a document that stands alone, by the rules of a `TXN`. How long it may be is for the caller to say.
+    pub fn parse(document: &'a str, limits: &Limits) -> Result<Self, ParseError> {
+        read(Reader::new(document, 0), limits)
+    }
+}
+
 /// An error on the way through the document.
 enum Fault {
     Json(JsonError),

@@ -18,6 +18,7 @@ mod read;
 mod render;
 pub(crate) mod stats;
 mod survey;
+mod sweep;
 mod transaction;
 mod write;
 
@@ -31,4 +32,5 @@ pub(crate) use need::{namespace_of, need_of};
 pub(crate) use read::{Reader, Scope, misrouted, namespaces, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, VALUES_PAGE_BYTES, refuse};
 pub(crate) use survey::{Survey, survey};
+pub(crate) use sweep::{Unswept, sweep};
 pub(crate) use write::write;

@@ -20,10 +20,13 @@ use super::App;
 use super::connection::{Connection, Counted};
 use super::problem::Problem;
 use crate::access::{Grant, Session};
-use crate::command::{Answer, Failure, Manner, Scope, Survey, execute, is_long, lists, need_of, survey};
+use crate::command::{
+    Answer, Failure, Manner, SHUTDOWN, Scope, Survey, Unswept, execute, is_long, lists, need_of, refusal,
+    survey, sweep,
+};
 use crate::metrics::Interface;
 use crate::rooms::{Room, SMALL_BYTES};
-use crate::shared::Shared;
+use crate::shared::{Shared, Tally};
 
 /// See the module.
 #[derive(Debug)]
@@ -134,6 +137,21 @@ impl Caller {
             }
             return Ok(self.connection.hold(render(found), rooms));
         }
+    }
+
+    /// Deletes the entries of a namespace whose keys begin so. Returns how many they were.
+    pub(crate) async fn sweep(&mut self, namespace: &str, prefix: &str) -> Result<u64, Problem> {
+        self.may(Verb::Delprefix, Some(namespace))?;
+        let started = Instant::now();
+        let App { shared, shutdown, .. } = &*self.app;
+        let swept = sweep(shared, &mut self.session, shutdown, namespace, prefix).await;
+        shared.tally(Tally { commands: 1, errors: u64::from(swept.is_err()), ..Tally::default() });
+        self.carried_out(Verb::Delprefix, started);
+        swept.map_err(|unswept| match unswept {
+            Unswept::Refused(error) => refusal(&error).into(),
+            Unswept::Denied(denied) => Problem::denied(denied),
+            Unswept::Stopping => Problem::of(Code::Shutdown, SHUTDOWN),
+        })
     }
 
     /// Passes if the caller may do anything with data at all. For what is to be refused before anything else is looked at.
