@@ -201,6 +201,19 @@ pub struct Page {
     pub more: bool,
 }
 
+/// How far a listing was passed over, see [`View::pass`](crate::View::pass).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// How many live entries were passed.
+    pub live: usize,
+    /// How many entries were looked at, those past their deadline included.
+    pub looked: usize,
+    /// The last key that was looked at, after which to go on.
+    pub last: Option<Key>,
+    /// Whether there is anything left to look at.
+    pub more: bool,
+}
+
 /// Which namespaces to list: those with a live entry, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct NamespaceScan<'a> {
@@ -313,27 +326,70 @@ impl Glance {
     }
 
     pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
+        let (slots, more) = self.slots(state, tenant, scan);
+        let found = |(key, slot)| (key, self.found(state, slot));
+        Page { items: slots.into_iter().map(found).collect(), more }
+    }
+
+    /// Keys and slots of a page, and whether live entries follow.
+    pub(crate) fn slots(
+        &mut self,
+        state: &State,
+        tenant: Tenant,
+        scan: &Scan<'_>,
+    ) -> (Vec<(Key, Slot)>, bool) {
         self.depends_on(state.index.changed(tenant, scan.namespace));
-        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Page::default() };
+        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else {
+            return (Vec::new(), false);
+        };
+        let range = state.index.range(namespace, &scan.range());
+        if scan.reverse { self.live(range.rev(), scan.limit) } else { self.live(range, scan.limit) }
+    }
+
+    fn live<'s>(
+        &self,
+        range: impl Iterator<Item = (&'s Key, Slot)>,
+        limit: usize,
+    ) -> (Vec<(Key, Slot)>, bool) {
+        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, self.now_ms));
+        let slots = live.by_ref().take(limit).map(|(key, slot)| (key.clone(), slot)).collect();
+        (slots, live.next().is_some())
+    }
+
+    pub(crate) fn pass(
+        &mut self,
+        state: &State,
+        tenant: Tenant,
+        scan: &Scan<'_>,
+        looks_max: usize,
+    ) -> Passed {
+        self.depends_on(state.index.changed(tenant, scan.namespace));
+        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Passed::default() };
         let range = state.index.range(namespace, &scan.range());
         if scan.reverse {
-            self.page(state, range.rev(), scan.limit)
+            self.passed(range.rev(), scan.limit, looks_max)
         } else {
-            self.page(state, range, scan.limit)
+            self.passed(range, scan.limit, looks_max)
         }
     }
 
-    fn page<'s>(
-        &mut self,
-        state: &State,
-        range: impl Iterator<Item = (&'s Key, Slot)>,
-        limit: usize,
-    ) -> Page {
-        let now_ms = self.now_ms;
-        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, now_ms));
-        let found = |(key, slot): (&Key, Slot)| (key.clone(), self.found(state, slot));
-        let items = live.by_ref().take(limit).map(found).collect();
-        Page { items, more: live.next().is_some() }
+    fn passed<'s>(
+        &self,
+        mut range: impl Iterator<Item = (&'s Key, Slot)>,
+        live_max: usize,
+        looks_max: usize,
+    ) -> Passed {
+        let mut passed = Passed::default();
+        let mut last = None;
+        for (key, slot) in range.by_ref() {
+            passed.looked += 1;
+            passed.live += usize::from(!is_expired(slot.deadline, self.now_ms));
+            last = Some(key);
+            if passed.live >= live_max || passed.looked >= looks_max {
+                break;
+            }
+        }
+        Passed { last: last.cloned(), more: range.next().is_some(), ..passed }
     }
 
     pub(crate) fn namespaces(

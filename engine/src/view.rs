@@ -2,7 +2,7 @@
 
 use crate::address::{Address, Tenant};
 use crate::entry::Stamp;
-use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Scan, State};
+use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Passed, Scan, State};
 
 /// The newest state under the shared lock, at one reading of the clock.
 ///
@@ -54,6 +54,12 @@ impl View<'_> {
     /// A page of live entries.
     pub fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page {
         self.glance.scan(self.state, tenant, scan)
+    }
+
+    /// Passes over a page without making it, to count it or to come to what is behind it: up to `scan.limit` live entries, and
+    /// at most `looks_max` entries of any kind. Both are at least 1. So a look that has to go far can be made in portions.
+    pub fn pass(&mut self, tenant: Tenant, scan: &Scan<'_>, looks_max: usize) -> Passed {
+        self.glance.pass(self.state, tenant, scan, looks_max)
     }
 
     /// A page of namespaces that have a live entry.

@@ -3,6 +3,7 @@
 mod changes;
 mod client;
 mod described;
+mod dialects;
 mod ending;
 mod framing;
 mod kestra;

@@ -408,6 +408,21 @@ impl Pair {
             }
         }
         assert_eq!(walked, expected);
+
+        // Passed over in portions, as many are counted.
+        let (mut live, mut after) = (0, scan.after.map(str::to_owned));
+        loop {
+            let portion = Scan { after: after.as_deref(), limit: 3, ..*scan };
+            let pass = self.store().read(|view| view.pass(Tenant(tenant), &portion, 2));
+            let passed = pass.wait().unwrap();
+            assert!(passed.live <= passed.looked && passed.looked <= 2);
+            live += passed.live;
+            after = passed.last.map(|key| key.to_string()).or(after);
+            if !passed.more {
+                break;
+            }
+        }
+        assert_eq!(live, expected.len());
     }
 
     fn namespaces(&self, tenant: u32, prefix: &str, limit: usize) {

@@ -21,6 +21,7 @@ pub(crate) use error::AccessError;
 pub(crate) use grant::{Denial, Grant, Need};
 pub(crate) use organization::{DEFAULT_NAME, Organization};
 pub(crate) use plan::{Change, Plan, TermsChange};
+pub(crate) use rate::Standing;
 pub(crate) use registry::{NewKey, Registry};
 pub(crate) use scope::{Namespaces, Scope};
 pub(crate) use session::Session;

@@ -9,6 +9,8 @@ use super::rate::RateLimit;
 
 /// Longest name of an organization.
 pub(crate) const NAME_CHARS_MAX: usize = 64;
+/// Reads a second that are told to be the limit where none is set.
+const READS_PER_SECOND_SOFT: u64 = 1_000;
 /// The organization of those who configure none. It is always there.
 pub(crate) const DEFAULT_NAME: &str = "default";
 
@@ -29,7 +31,10 @@ pub(crate) struct Organization {
     pub(crate) tenant: Tenant,
     pub(crate) terms: Terms,
     pub(crate) created_at: u64,
+    /// What its requests are held to, if they are.
     pub(crate) rate: Option<RateLimit>,
+    /// What its reads are measured by where nothing holds them up.
+    pub(crate) reads: RateLimit,
 }
 
 /// An organization as it is shown.
@@ -61,12 +66,14 @@ impl Organization {
             terms: record.terms,
             created_at: record.created_at,
             rate: record.terms.rate().map(RateLimit::new),
+            reads: RateLimit::new(READS_PER_SECOND_SOFT),
         }
     }
 
     /// What stands for nobody's organization: nothing is allowed in it, and its tenant has nothing.
     pub(crate) fn nobodys(tenant: Tenant) -> Organization {
-        Organization { name: "".into(), tenant, terms: Terms::default(), created_at: 0, rate: None }
+        let record = Record { tenant: tenant.0, terms: Terms::default(), created_at: 0 };
+        Organization::new("", &record)
     }
 
     /// The organization `default`, unless somebody has said something of it.

@@ -22,6 +22,16 @@ pub(crate) struct RateLimit {
     full_at_ns: AtomicU64,
 }
 
+/// How much of a limit is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) per_second: u64,
+    /// Requests that may come at once.
+    pub(crate) remaining: u64,
+    /// Seconds until as many may come at once as ever.
+    pub(crate) full_in_s: u64,
+}
+
 impl RateLimit {
     pub(crate) fn new(per_second: u64) -> RateLimit {
         RateLimit {
@@ -36,10 +46,27 @@ impl RateLimit {
         self.per_second
     }
 
+    /// How much is left.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing_at(self.now_ns())
+    }
+
+    fn standing_at(&self, now_ns: u64) -> Standing {
+        let full_in_ns = self.full_at_ns.load(Ordering::Relaxed).saturating_sub(now_ns);
+        Standing {
+            per_second: self.per_second,
+            remaining: BURST_NS.saturating_sub(full_in_ns) / self.token_ns,
+            full_in_s: full_in_ns.div_ceil(1_000_000_000),
+        }
+    }
+
     /// Takes a token now, or tells how long to wait for one.
     pub(crate) fn take(&self) -> Result<(), Duration> {
-        let now_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.take_at(now_ns)
+        self.take_at(self.now_ns())
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn take_at(&self, now_ns: u64) -> Result<(), Duration> {
@@ -69,6 +96,11 @@ mod tests {
         assert_eq!(limit.take_at(99 * MS), Err(Duration::from_millis(1)));
         assert_eq!(taken(100 * MS), 1);
         assert_eq!(taken(450 * MS), 3);
+        let standing = |at_ns| {
+            let Standing { remaining, full_in_s, .. } = limit.standing_at(at_ns);
+            (remaining, full_in_s)
+        };
+        assert_eq!([standing(450 * MS), standing(750 * MS), standing(1_400 * MS)], [(0, 1), (3, 1), (10, 0)]);
         // Idle time beyond a second is not saved up.
         assert_eq!(taken(60_000 * MS), 10);
     }

@@ -1,22 +1,16 @@
 //! `larder set`
 
-use std::io::{Read, stdin};
-
 use clap::{ArgAction, ArgGroup, Args};
 use larder_client::reply::{Outcome, Refusal, Stamp};
 use larder_client::{Condition, Expiry, ValueType, request};
-use larder_protocol::json::{compact, encode_string};
-use larder_protocol::{DEPTH_MAX, Limits};
+use larder_protocol::json::encode_string;
 
-use super::Status;
 use super::expiry::{self, Expires};
 use super::failure::Failure;
 use super::object::Object;
 use super::output::Style;
 use super::session::{Session, Target};
-
-/// Longest standard input that is read: room for the largest value and white space between its tokens.
-const STDIN_BYTES_MAX: u64 = 16 * Limits::DEFAULT.value_bytes as u64;
+use super::{Status, input};
 
 /// Creates or replaces an entry.
 #[derive(Debug, Args)]
@@ -150,32 +144,21 @@ pub(super) fn refused(session: Session, key: &str, refusal: Refusal) -> Result<S
 
 /// The JSON text that VALUE stands for.
 fn json(value: &str, as_string: bool) -> Result<String, Failure> {
-    let mut text = if value == "-" { read_stdin()? } else { value.to_owned() };
-    if as_string {
-        if value == "-" && text.ends_with('\n') {
-            text.pop();
-        }
-        let mut json = Vec::new();
-        encode_string(&mut json, &text);
-        return Ok(String::from_utf8_lossy(&json).into_owned());
+    if !as_string {
+        return input::json("VALUE", value).map_err(|failure| match failure {
+            Failure::Usage(text) => Failure::Usage(format!(
+                "{text}; write a string with its quotes, as '\"hello\"', or add --string"
+            )),
+            other => other,
+        });
     }
-    match compact(&text, DEPTH_MAX) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(Failure::Usage(format!(
-            "VALUE, byte {}: {error}; write a string with its quotes, as '\"hello\"', or add --string",
-            error.position + 1
-        ))),
+    let mut text = input::text(value)?;
+    if value == "-" && text.ends_with('\n') {
+        text.pop();
     }
-}
-
-fn read_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = stdin().lock().take(STDIN_BYTES_MAX + 1).read_to_string(&mut text);
-    read.map_err(|source| Failure::Input { name: "standard input".into(), source })?;
-    if text.len() as u64 > STDIN_BYTES_MAX {
-        return Err(Failure::Usage(format!("standard input is longer than {STDIN_BYTES_MAX} bytes")));
-    }
-    Ok(text)
+    let mut json = Vec::new();
+    encode_string(&mut json, &text);
+    Ok(String::from_utf8_lossy(&json).into_owned())
 }
 
 fn value_type(name: &str) -> Result<ValueType, String> {

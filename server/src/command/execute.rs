@@ -1,15 +1,16 @@
 //! Carrying out one command for an interface that takes one at a time; a connection of the line protocol takes many, see
 //! `connection/round.rs`. What a command does, for whom, and when its answer may be told is the same.
 
-use larder_engine::{Error, Pending, Values};
+use larder_engine::{Error, Pending, Values, Writer};
 use larder_protocol::{Command, ParseError};
 use tokio::task::yield_now;
 
 use super::answer::Answer;
+use super::change::{Ahead, ahead, is_change};
 use super::failure::refusal;
+use super::manner::Manner;
 use super::need::{namespace_of, need_of};
 use super::read::{Reader, Scope, read};
-use super::write::write;
 use crate::access::{Denial, Session};
 use crate::shared::{Shared, Tally};
 
@@ -34,15 +35,17 @@ pub(crate) async fn execute<'t>(
     shared: &Shared,
     session: &Session,
     scope: Scope<'t>,
+    manner: Manner,
     command: &'t Command<'t>,
 ) -> Option<Result<(Answer<'t>, Values), Failure>> {
-    let writes = command.verb().row().writes;
-    let mut settled = settled(begin(shared, session, scope, command, writes).await).await;
+    let writes = command.writes();
+    let begin = || begin(shared, session, scope, manner, command, writes);
+    let mut settled = settled(begin().await).await;
     if let Err(error) = &settled {
         shared.log_failure(error);
         if !writes {
             // Asked again of what was acknowledged before the failure.
-            settled = self::settled(begin(shared, session, scope, command, writes).await).await;
+            settled = self::settled(begin().await).await;
         }
     }
     let outcome = match settled {
@@ -60,13 +63,21 @@ async fn begin<'t>(
     shared: &Shared,
     session: &Session,
     scope: Scope<'t>,
+    manner: Manner,
     command: &'t Command<'t>,
     writes: bool,
 ) -> Pending<(Left<'t>, Values)> {
     let pending = if writes {
         shared.store.admission().await;
+        let mut ahead = match is_change(command) {
+            // If it comes to nothing, it is made under the lock.
+            true => ahead(&shared.store, false, std::iter::once((scope, command))).0,
+            false => Ahead::default(),
+        };
         shared.store.write(|writer| {
-            writer.set_quota(scope.grant.tenant(), scope.grant.quota());
+            writer.set_quota(scope.grant.tenant(), manner.quota(scope.grant.quota()));
+            let write =
+                |writer: &mut Writer<'_>, scope, command| manner.write(writer, scope, command, &mut ahead);
             admitted(writer, session, scope, command, write)
         })
     } else {
@@ -81,7 +92,7 @@ fn admitted<'t, A: Reader>(
     session: &Session,
     scope: Scope<'t>,
     command: &'t Command<'t>,
-    carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
+    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
 ) -> Left<'t> {
     if session.is_stale() {
         return None;
@@ -97,7 +108,7 @@ pub(crate) fn check(scope: Scope<'_>, command: &Command<'_>, now_ms: u64) -> Res
 }
 
 /// Waits until what was carried out may be told.
-async fn settled<R: Unpin>(pending: Pending<R>) -> Result<R, Error> {
+pub(super) async fn settled<R: Unpin>(pending: Pending<R>) -> Result<R, Error> {
     if !pending.is_ready() {
         // Connections that are ready now can join the same group.
         yield_now().await;
@@ -112,5 +123,10 @@ pub(crate) fn lists(command: &Command<'_>) -> bool {
         Command::Namespaces { limit, .. } => *limit,
         _ => 0,
     };
+    is_long(limit)
+}
+
+/// Whether a listing of so many entries is longer than is usual.
+pub(crate) fn is_long(limit: usize) -> bool {
     limit > PAGE_USUAL
 }

@@ -6,22 +6,29 @@
 //! [`write`](mod@write), and a new kind of answer only where none of the present ones fits.
 
 mod answer;
+mod change;
 mod entry;
 mod execute;
 mod failure;
 pub(crate) mod hello;
 pub(crate) mod manage;
+mod manner;
 mod need;
 mod read;
 mod render;
 pub(crate) mod stats;
+mod survey;
+mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
+pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
 pub(crate) use entry::{entry_id, type_of};
-pub(crate) use execute::{Failure, check, execute, lists};
+pub(crate) use execute::{Failure, check, execute, is_long, lists};
 pub(crate) use failure::{SHUTDOWN, denial, refusal};
+pub(crate) use manner::Manner;
 pub(crate) use need::{namespace_of, need_of};
-pub(crate) use read::{Reader, Scope, misrouted, read};
+pub(crate) use read::{Reader, Scope, misrouted, namespaces, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, VALUES_PAGE_BYTES, refuse};
+pub(crate) use survey::{Survey, survey};
 pub(crate) use write::write;

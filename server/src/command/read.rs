@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use larder_engine::{Address, Found, NamespacePage, NamespaceScan, Page, Scan, Stamp, Tenant, View, Writer};
-use larder_protocol::{Code, Command, List, ParseError};
+use larder_protocol::{Code, Command, Limits, List, ParseError};
 
 use super::answer::Answer;
 use super::failure::{denial, refusal};
@@ -61,17 +61,27 @@ pub(crate) struct Scope<'t> {
     pub(crate) grant: &'t Grant,
     pub(crate) tenant: Tenant,
     pub(crate) namespace: &'t str,
-    pub(crate) max_ttl_ms: u64,
+    pub(crate) limits: &'t Limits,
 }
 
 impl<'t> Scope<'t> {
     /// The full name of an entry, or the answer to one that cannot exist.
     pub(super) fn address(&self, key: &'t str) -> Result<Address<'t>, Answer<'t>> {
+        self.named(key).map_err(Answer::from)
+    }
+
+    /// As [`Scope::address`], with what is wrong as it is.
+    pub(super) fn named(&self, key: &'t str) -> Result<Address<'t>, ParseError> {
         // Whatever a command's namespace comes from, nothing outside of the key's is named.
         if !self.grant.holds(self.namespace) {
-            return Err(denial(Denial::Namespace).into());
+            return Err(denial(Denial::Namespace));
         }
-        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()).into())
+        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()))
+    }
+
+    /// The same in another namespace, if one is named.
+    pub(super) fn within(self, namespace: Option<&'t str>) -> Scope<'t> {
+        Scope { namespace: namespace.unwrap_or(self.namespace), ..self }
     }
 }
 
@@ -89,23 +99,16 @@ fn try_read<'t>(
     Ok(match command {
         Command::Get { key, path } => Answer::Value(reader.get(scope.address(key)?), path.as_ref()),
         Command::Mget { keys } => mget(reader, scope, keys)?,
-        Command::Entry { key } => {
-            let at = scope.address(key)?;
-            let found = reader.get(at);
-            let expired = found.is_none() && reader.has_expired(at);
-            let organization = &*scope.grant.organization().name;
-            Answer::Entry { found, expired, organization, namespace: scope.namespace, key }
-        }
+        Command::Entry { key } => entry(reader, scope, key)?,
         Command::Exists { keys } => exists(reader, scope, keys)?,
         Command::Ttl { key } => ttl(reader, scope.address(key)?),
         Command::List(list) => entries(reader, scope, list),
-        Command::Count { prefix } => Answer::Number(reader.count(scope.tenant, scope.namespace, prefix)),
+        Command::Count { prefix } | Command::Delprefix { prefix, dry: true } => {
+            Answer::Number(reader.count(scope.tenant, scope.namespace, prefix))
+        }
         Command::Namespaces { prefix, limit, after } => {
             let scan = NamespaceScan { prefix, after: after.as_deref(), limit: *limit };
-            Answer::Namespaces(match scope.grant.namespaces() {
-                None => reader.namespaces(scope.tenant, &scan),
-                Some(allowed) => namespaces_among(reader, scope.tenant, allowed, &scan),
-            })
+            Answer::Namespaces(namespaces(reader, scope, &scan))
         }
         Command::Hello { .. } => Answer::Hello,
         Command::Ns(_) => Answer::Namespace(scope.namespace),
@@ -117,13 +120,31 @@ fn try_read<'t>(
         | Command::Del { .. }
         | Command::Touch { .. }
         | Command::Persist { .. }
+        | Command::Incr(_)
+        | Command::Patch(_)
+        | Command::Delprefix { dry: false, .. }
+        | Command::Txn(_)
         | Command::Watch(_)
         | Command::Sync
+        | Command::Compact
         | Command::Backup { .. }
         | Command::Auth(_)
         | Command::Org(_)
         | Command::Key(_) => misrouted().into(),
     })
+}
+
+/// An entry with all its fields.
+pub(super) fn entry<'t>(
+    reader: &mut impl Reader,
+    scope: Scope<'t>,
+    key: &'t str,
+) -> Result<Answer<'t>, Answer<'t>> {
+    let at = scope.address(key)?;
+    let found = reader.get(at);
+    let expired = found.is_none() && reader.has_expired(at);
+    let organization = &*scope.grant.organization().name;
+    Ok(Answer::Entry { found, expired, organization, namespace: scope.namespace, key })
 }
 
 fn mget<'t>(
@@ -162,6 +183,18 @@ fn entries<'t>(reader: &mut impl Reader, scope: Scope<'t>, list: &List<'_>) -> A
         limit: list.limit,
     };
     Answer::Entries { page: reader.scan(scope.tenant, &scan), values: list.values }
+}
+
+/// A page of the namespaces that the client's key is for.
+pub(crate) fn namespaces(
+    reader: &mut impl Reader,
+    scope: Scope<'_>,
+    scan: &NamespaceScan<'_>,
+) -> NamespacePage {
+    match scope.grant.namespaces() {
+        None => reader.namespaces(scope.tenant, scan),
+        Some(allowed) => namespaces_among(reader, scope.tenant, allowed, scan),
+    }
 }
 
 /// A page of those namespaces that a key is for. Nothing beside them is looked at, and they come in order.

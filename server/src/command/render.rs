@@ -99,6 +99,8 @@ impl Writer<'_> {
                 Ok(Some(deleted)) => self.value(Some(&deleted.found), None),
                 other => self.not_deleted(other),
             },
+            Answer::Changed(stamp, json) => write::val(self.out, stamp.version, stamp.expires_at, json),
+            Answer::FailedCheck(index) => write::no_check(self.out, *index),
             Answer::Number(number) => write::ok_number(self.out, *number),
             Answer::Left(left) => match left {
                 Some(Some(ms)) => write::ok_number(self.out, *ms),

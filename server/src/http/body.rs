@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use larder_protocol::Code;
-use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
@@ -62,19 +61,6 @@ pub(crate) async fn read(body: Body, terms: &Terms, bytes_max: usize) -> Result<
 pub(crate) fn text(body: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(body).map_err(|error| {
         Problem::of(Code::Encoding, format!("the body is not UTF-8 at byte {}", error.valid_up_to() + 1))
-    })
-}
-
-/// Reads a body that is a JSON object of a known shape around values, which stay text (`serde_json::value::RawValue`).
-pub(crate) fn envelope<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
-    text(body)?;
-    serde_json::from_slice(body).map_err(|error| {
-        let text = format!("the body: {error}");
-        if error.is_data() {
-            Problem::of(Code::BadArg, text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
-        } else {
-            Problem::of(Code::BadJson, text)
-        }
     })
 }
 

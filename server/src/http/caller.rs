@@ -20,7 +20,7 @@ use super::App;
 use super::connection::{Connection, Counted};
 use super::problem::Problem;
 use crate::access::{Grant, Session};
-use crate::command::{Answer, Failure, Scope, execute, lists, need_of};
+use crate::command::{Answer, Failure, Manner, Scope, Survey, execute, is_long, lists, need_of, survey};
 use crate::metrics::Interface;
 use crate::rooms::{Room, SMALL_BYTES};
 use crate::shared::Shared;
@@ -52,7 +52,18 @@ impl Caller {
         command: &Command<'_>,
         render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
-        let Held { answer, rooms, .. } = self.ask(namespace, command, render).await?;
+        self.execute_in(Manner::default(), namespace, command, render).await
+    }
+
+    /// As [`execute`](Caller::execute), in a manner of the interface's own.
+    pub(crate) async fn execute_in(
+        &mut self,
+        manner: Manner,
+        namespace: &str,
+        command: &Command<'_>,
+        render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let Held { answer, rooms, .. } = self.ask_in(manner, namespace, command, render).await?;
         Ok(self.connection.hold(answer, rooms))
     }
 
@@ -60,6 +71,16 @@ impl Caller {
     /// answer holds on to its places.
     pub(crate) async fn ask<R>(
         &mut self,
+        namespace: &str,
+        command: &Command<'_>,
+        take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
+    ) -> Result<Held<R>, Problem> {
+        self.ask_in(Manner::default(), namespace, command, take).await
+    }
+
+    async fn ask_in<R>(
+        &mut self,
+        manner: Manner,
         namespace: &str,
         command: &Command<'_>,
         take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
@@ -73,8 +94,8 @@ impl Caller {
         loop {
             self.session.refresh();
             let grant = &*Arc::clone(self.session.grant());
-            let scope = Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: limits.max_ttl_ms };
-            let Some(outcome) = execute(&self.app.shared, &self.session, scope, command).await else {
+            let scope = Scope { grant, tenant: grant.tenant(), namespace, limits };
+            let Some(outcome) = execute(&self.app.shared, &self.session, scope, manner, command).await else {
                 continue;
             };
             self.carried_out(command.verb(), started);
@@ -85,6 +106,40 @@ impl Caller {
             let counted = (!rooms.is_empty()).then(|| self.connection.holding());
             return Ok(Held { answer: take(answer, &values)?, rooms, _counted: counted });
         }
+    }
+
+    /// Carries out a [`Survey`], of one namespace if it is about one, and renders what it has found. Places are taken as by
+    /// [`execute`](Caller::execute).
+    pub(crate) async fn survey<S: Survey>(
+        &mut self,
+        namespace: Option<&str>,
+        fresh: S,
+        render: impl FnOnce(S) -> Response,
+    ) -> Result<Response, Problem> {
+        let Shared { limits, terms, .. } = &*self.app.shared;
+        let mut rooms = Vec::new();
+        if is_long(fresh.items_max()) {
+            rooms.push(terms.listings.take().await.map_err(no_room)?);
+        }
+        loop {
+            self.session.refresh();
+            let grant = &*Arc::clone(self.session.grant());
+            let (tenant, within) = (grant.tenant(), namespace.unwrap_or_default());
+            let scope = Scope { grant, tenant, namespace: within, limits };
+            let outcome = survey(&self.app.shared, &self.session, scope, namespace, &fresh).await;
+            let Some(outcome) = outcome else { continue };
+            let found = outcome?;
+            if found.bytes() > SMALL_BYTES {
+                rooms.push(terms.replies.take().await.map_err(no_room)?);
+            }
+            return Ok(self.connection.hold(render(found), rooms));
+        }
+    }
+
+    /// Passes if the caller may do anything with data at all. For what is to be refused before anything else is looked at.
+    pub(crate) fn enter(&mut self) -> Result<(), Problem> {
+        self.session.refresh();
+        self.grant().check_on(self.session.now_ms()).map_err(Problem::denied)
     }
 
     /// Passes if the caller may do what this command does, in a namespace if it is about one. For what is not done under the

@@ -25,6 +25,16 @@ pub(crate) fn of_write(headers: &HeaderMap) -> Result<Option<Condition>, Problem
     }
 }
 
+/// The version that `If-Match` asks for of a delete, and whether it asks for anything.
+pub(crate) fn of_delete(headers: &HeaderMap) -> Result<(Option<u64>, bool), Problem> {
+    match of_write(headers)? {
+        None => Ok((None, false)),
+        Some(Condition::Present) => Ok((None, true)),
+        Some(Condition::Version(version)) => Ok((Some(version), true)),
+        Some(Condition::Absent) => Err(malformed("a delete takes no If-None-Match")),
+    }
+}
+
 /// Whether a reader that sent `If-None-Match` has this version already.
 pub(crate) fn is_known(headers: &HeaderMap, current: u64) -> Result<bool, Problem> {
     let Some(tags) = header(headers, IF_NONE_MATCH)? else { return Ok(false) };
@@ -45,8 +55,12 @@ fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&str>, 
 
 /// The version that a strong tag is.
 fn version(tag: &str) -> Option<u64> {
-    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    exact(tag.strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// The version that a text is, as versions are written: to clients they are opaque.
+pub(crate) fn exact(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|version: &u64| version.to_string() == text)
 }
 
 #[cold]
@@ -70,7 +84,7 @@ mod tests {
         assert_eq!(of(&[(IF_MATCH, "\"17\"")]), Ok(Some(Condition::Version(17))));
         assert_eq!(of(&[(IF_MATCH, "*")]), Ok(Some(Condition::Present)));
         assert_eq!(of(&[(IF_NONE_MATCH, " * ")]), Ok(Some(Condition::Absent)));
-        for tag in ["17", "W/\"17\"", "\"abc\"", "\"+17\"", "\"99999999999999999999\"", "\""] {
+        for tag in ["17", "W/\"17\"", "\"abc\"", "\"+17\"", "\"017\"", "\"99999999999999999999\"", "\""] {
             assert_eq!(of(&[(IF_MATCH, tag)]), Ok(Some(Condition::Version(0))), "{tag}");
         }
         assert_eq!(of(&[(IF_MATCH, "\"1\", \"2\"")]), Err("BADARG"));

@@ -9,13 +9,16 @@
 //! A value is never parsed into a tree: [`compact`](larder_protocol::json::compact) checks its text, the store keeps it, and its
 //! bytes are copied into the answer.
 
+mod answer;
 mod body;
 mod caller;
 mod condition;
 mod connection;
+mod envelope;
 mod front;
 mod guard;
 mod health;
+mod hooklistener;
 mod kestra;
 mod native;
 mod openapi;
@@ -25,7 +28,7 @@ mod path;
 mod pieces;
 mod problem;
 mod query;
-mod render;
+mod rocketstack;
 mod strict;
 
 use std::io;
@@ -49,6 +52,7 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::seldom::Seldom;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::Spoken;
@@ -72,6 +76,8 @@ pub(crate) struct App {
     pub(crate) shutdown: CancellationToken,
     guard: Guard,
     request_ids: front::RequestIds,
+    /// Requests that could not be answered.
+    failures: Seldom,
     /// The interface, described.
     description: Bytes,
 }
@@ -91,6 +97,7 @@ impl Http {
             shutdown,
             guard,
             request_ids: front::RequestIds::new(),
+            failures: Seldom::default(),
             description: openapi::text(description),
         });
         Http { router: router(routes, &app), app }
@@ -156,6 +163,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(page::show))
         .routes(routes!(page::part))
         .merge(native::router())
+        .merge(hooklistener::router())
+        .merge(rocketstack::router())
         .merge(kestra::router())
 }
 
@@ -173,8 +182,18 @@ fn router(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
 
 /// What pages of other origins are told that they may do, if there are any that may.
 fn cors(guard: &Guard) -> Option<CorsLayer> {
-    const EXPOSED: [&str; 6] =
-        ["etag", "larder-expires-at", "larder-type", "retry-after", "www-authenticate", "x-request-id"];
+    const EXPOSED: [&str; 10] = [
+        "etag",
+        "larder-expires-at",
+        "larder-type",
+        "ratelimit-limit",
+        "ratelimit-policy",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "retry-after",
+        "www-authenticate",
+        "x-request-id",
+    ];
     if guard.origins.is_empty() {
         return None;
     }

@@ -82,8 +82,8 @@ struct ProblemShape {
     code: String,
     detail: String,
     /// The version that there is, where a condition did not hold.
-    #[schema(required = false, nullable = false)]
-    version: Option<u64>,
+    #[schema(required = false)]
+    version: serde_json::Value,
 }
 
 /// Each status that a problem can have, what it says, and a header that comes with it.
@@ -158,6 +158,8 @@ problems! {
     Missing: 404;
     /// A condition in a header did not hold.
     Unmet: 412;
+    /// A condition in the body did not hold.
+    Conflict: 409;
     /// The body is not as it has to be.
     Unfit: 408 413 415;
     /// The log does not reach back so far.

@@ -5,6 +5,7 @@
 //! only HTTP can get wrong. Every problem travels in the extensions of its response as well, so that a dialect with a shape
 //! of its own renders it anew in one place (`axum::middleware::map_response`), and whoever counts need not parse bodies.
 
+use std::fmt::Display;
 use std::ops::Deref;
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use larder_engine::Refusal;
 use larder_protocol::json::encode_string;
 use larder_protocol::{Code, ParseError};
 
+use super::answer;
 use crate::access::Denial;
 use crate::command::denial;
 
@@ -32,8 +34,8 @@ pub(crate) struct Parts {
     pub(crate) code: &'static str,
     /// What is wrong, where, and what to do about it; for people.
     pub(crate) detail: String,
-    /// One more member, with a number that a program may want.
-    pub(crate) number: Option<(&'static str, u64)>,
+    /// One more member that a program may want, its value as JSON.
+    pub(crate) member: Option<(&'static str, String)>,
     /// One more header that goes with the status.
     pub(crate) header: Option<(HeaderName, HeaderValue)>,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Parts {
 impl Problem {
     #[cold]
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem(Box::new(Parts { status, code, detail: detail.into(), number: None, header: None }))
+        Problem(Box::new(Parts { status, code, detail: detail.into(), member: None, header: None }))
     }
 
     /// A problem with one of the protocol's codes.
@@ -99,7 +101,13 @@ impl Problem {
     }
 
     pub(crate) fn with_number(mut self, name: &'static str, number: u64) -> Problem {
-        self.0.number = Some((name, number));
+        self.0.member = Some((name, number.to_string()));
+        self
+    }
+
+    /// With a member whose value is a text that needs no escape.
+    pub(crate) fn with_word(mut self, name: &'static str, word: impl Display) -> Problem {
+        self.0.member = Some((name, format!("\"{word}\"")));
         self
     }
 
@@ -123,10 +131,9 @@ impl Problem {
         encode_string(&mut out, self.code);
         out.extend_from_slice(b",\"detail\":");
         encode_string(&mut out, &self.detail);
-        if let Some((name, number)) = self.number {
-            out.push(b',');
-            encode_string(&mut out, name);
-            out.extend_from_slice(format!(":{number}").as_bytes());
+        if let Some((name, json)) = &self.member {
+            answer::name(&mut out, b',', name);
+            out.extend_from_slice(json.as_bytes());
         }
         out.push(b'}');
         out

@@ -60,7 +60,7 @@ fn any_case() -> impl Strategy<Value = Case> {
 #[test]
 fn what_is_written_reads_the_same_through_all_interfaces() {
     let fixture = Fixture::start(["--durability=buffered"]);
-    let connections = RefCell::new((fixture.connect(), fixture.server.connect()));
+    let (http, lines) = (RefCell::new(fixture.connect()), RefCell::new(fixture.server.connect()));
     let media_types = [None, Some("application/json"), Some("text/plain; charset=utf-8")];
     let config = Config {
         rng_seed: RngSeed::Fixed(0x6e57a),
@@ -70,7 +70,7 @@ fn what_is_written_reads_the_same_through_all_interfaces() {
     };
     let cases = (any_case(), prop::sample::select(media_types.to_vec()), prop::bool::ANY);
     let tried = TestRunner::new(config).run(&cases, |(case, media_type, expires)| {
-        let (http, lines) = &mut *connections.borrow_mut();
+        let (mut http, mut lines) = (http.borrow_mut(), lines.borrow_mut());
         let Case { body, value_type, json } = case;
         let mut headers = vec![("description", "a note")];
         headers.extend(media_type.map(|media_type| ("content-type", media_type)));

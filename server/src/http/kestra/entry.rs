@@ -19,7 +19,7 @@ use super::value;
 use crate::command::{Answer, misrouted, refusal, type_of};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, body, render};
+use crate::http::{App, answer, body};
 
 const JSON: &str = "application/json";
 
@@ -63,7 +63,7 @@ pub(super) async fn get(mut member: Member, query: Query) -> Result<Response, Pr
             out.extend_from_slice(&entry.value);
             let (revision, updated) = (entry.version, rfc3339(entry.updated_at));
             out.extend_from_slice(format!(",\"revision\":{revision},\"updated\":\"{updated}\"}}").as_bytes());
-            Ok(render::json(out))
+            Ok(answer::json(out))
         })
         .await
 }
@@ -99,7 +99,7 @@ pub(super) async fn put(
     let expiry = header(&headers, "ttl")?.map_or(Ok(Expiry::Clear), |ttl| duration(ttl).map(Expiry::Set))?;
     let description = header(&headers, "description")?.filter(|text| !text.is_empty());
     let given = body::expect_one_of(&headers, &[JSON, "text/plain"])?;
-    let body = body::read(body, &app.shared.terms, app.shared.limits.line_bytes()).await?;
+    let body = body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await?;
     let value = value::read(body::text(&body)?, given == Some(JSON), &app.shared.limits)?;
     let command = Command::Set(Set {
         key: key.into(),
@@ -137,7 +137,7 @@ pub(super) async fn delete(mut member: Member, query: Query) -> Result<Response,
     query.end()?;
     let command = Command::Del { key: Cow::from(member.key()?.to_owned()), version: None, get: false };
     let (caller, namespace) = member.parts();
-    caller.execute(namespace, &command, |answer, _| Ok(render::json(was_there(answer)?.to_string()))).await
+    caller.execute(namespace, &command, |left, _| Ok(answer::json(was_there(left)?.to_string()))).await
 }
 
 /// Whether there was what a delete has deleted.

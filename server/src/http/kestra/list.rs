@@ -24,7 +24,7 @@ use crate::command::{Answer, OUTPUT_BYTES, VALUES_PAGE_BYTES, misrouted, refusal
 use crate::http::outlet::{Outlet, outlet};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, Held, body, render};
+use crate::http::{App, Held, answer, body, envelope};
 
 /// Entries that are looked up at a time.
 const PAGE: usize = 1_000;
@@ -49,7 +49,7 @@ pub(super) async fn entries(mut member: Member, query: Query) -> Result<Response
     let first = page(&mut member, None).await?;
     let (outlet, pieces) = outlet();
     tokio::spawn(tell(member, first, outlet));
-    Ok(render::json(Body::new(pieces)))
+    Ok(answer::json(Body::new(pieces)))
 }
 
 /// What is to be deleted.
@@ -85,8 +85,8 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, app.shared.limits.line_bytes()).await?;
-    let Keys { keys } = body::envelope(&body)?;
+    let body = body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await?;
+    let Keys { keys } = envelope::read(&body)?;
     if keys.len() > KEYS_MAX {
         let text = format!("name at most {KEYS_MAX} keys, not {}", keys.len());
         return Err(Problem::of(Code::BadArg, text).with_status(StatusCode::UNPROCESSABLE_ENTITY));
@@ -103,7 +103,7 @@ pub(super) async fn delete(
         }
     }
     out.extend_from_slice(b"]}");
-    Ok(render::json(out))
+    Ok(answer::json(out))
 }
 
 /// The entries after a key, and what their fields are loaded with.

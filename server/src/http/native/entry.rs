@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use larder_engine::Refusal;
 use larder_protocol::json::{Compact, Pointer, compact};
-use larder_protocol::{Code, Command, Condition, Expiry, Set, ValueType};
+use larder_protocol::{Code, Command, Expiry, Set, ValueType};
 
 use super::render;
 use super::shapes::{As, Flag, TypeName, Written};
@@ -120,7 +120,7 @@ pub(super) async fn put(
     let description = query.text("desc").map(Cow::from);
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.line_bytes()).await?;
+    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
     let document = document(body::text(&body)?, limits.depth)?;
     let command = Command::Set(Set {
         key: path.key().into(),
@@ -166,12 +166,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let get = query.flag("get")?;
     query.end()?;
-    let (version, present) = match condition::of_write(&headers)? {
-        None => (None, false),
-        Some(Condition::Present) => (None, true),
-        Some(Condition::Version(version)) => (Some(version), true),
-        Some(Condition::Absent) => return Err(Problem::of(Code::BadArg, "a delete takes no If-None-Match")),
-    };
+    let (version, present) = condition::of_delete(&headers)?;
     let command = Command::Del { key: path.key().into(), version, get };
     caller
         .execute(path.namespace(), &command, |answer, values| {

@@ -19,7 +19,7 @@ use crate::http::openapi::{Problems, Unfit};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, Caller, body, pieces};
+use crate::http::{App, Caller, body, envelope, pieces};
 
 /// The keys that a request is about.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -115,11 +115,11 @@ pub(super) async fn exists(
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Problem> {
     body::expect(headers, "application/json")?;
-    body::read(body, &app.shared.terms, app.shared.limits.line_bytes()).await
+    body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await
 }
 
 fn keys(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Problem> {
-    let Keys { keys } = body::envelope(body)?;
+    let Keys { keys } = envelope::read(body)?;
     if (1..=KEYS_MAX).contains(&keys.len()) {
         return Ok(keys);
     }

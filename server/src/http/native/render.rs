@@ -1,16 +1,18 @@
 //! Answers of the project's own interface: values as bodies of their own, everything else as a JSON object around them.
 
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED};
+use axum::http::header::LAST_MODIFIED;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use larder_client::rfc3339;
 use larder_engine::{Entry, Error, Stamp, Values};
-use larder_protocol::json::{Pointer, encode_string};
+use larder_protocol::json::Pointer;
 
-use crate::command::{Answer, entry_id, misrouted, refusal, type_of};
+use crate::command::{Answer, entry_id, misrouted, type_of};
+use crate::http::answer::{self, damage, insert, member, optional, revalidated, time};
 use crate::http::problem::Problem;
-pub(super) use crate::http::render::json;
+
+pub(super) use crate::http::answer::json;
 
 /// When the entry expires, as RFC 3339; absent if it does not.
 pub(super) const EXPIRES_AT: HeaderName = HeaderName::from_static("larder-expires-at");
@@ -30,10 +32,8 @@ pub(super) fn value(entry: Entry, path: Option<&Pointer<'_>>) -> Result<Response
         }
     };
     let mut response = json(body);
-    let headers = response.headers_mut();
-    // What is stored may change at any time: a cache has to ask.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(TYPE, HeaderValue::from_static(value_type.as_str()));
+    revalidated(&mut response);
+    response.headers_mut().insert(TYPE, HeaderValue::from_static(value_type.as_str()));
     insert(&mut response, LAST_MODIFIED, &http_date(entry.updated_at));
     tag(&mut response, &stamp);
     Ok(response)
@@ -42,7 +42,7 @@ pub(super) fn value(entry: Entry, path: Option<&Pointer<'_>>) -> Result<Response
 /// The answer to a write: where the entry is now.
 pub(super) fn written(stamp: &Stamp) -> Response {
     let mut out = format!("{{\"version\":{}", stamp.version).into_bytes();
-    expires_at(&mut out, stamp.expires_at);
+    time(&mut out, "expires_at", stamp.expires_at);
     out.push(b'}');
     let mut response = json(out);
     tag(&mut response, stamp);
@@ -58,14 +58,11 @@ pub(super) fn entry(organization: &str, namespace: &str, key: &str, entry: &Entr
     out.extend_from_slice(b",\"value\":");
     out.extend_from_slice(&entry.value);
     member(&mut out, b',', "type", type_of(entry).as_str());
-    match &entry.description {
-        Some(description) => member(&mut out, b',', "description", description),
-        None => out.extend_from_slice(b",\"description\":null"),
-    }
+    optional(&mut out, "description", entry.description.as_deref());
     out.extend_from_slice(format!(",\"version\":{}", entry.version).as_bytes());
-    member(&mut out, b',', "created_at", &rfc3339(entry.created_at));
-    member(&mut out, b',', "updated_at", &rfc3339(entry.updated_at));
-    expires_at(&mut out, entry.expires_at);
+    time(&mut out, "created_at", Some(entry.created_at));
+    time(&mut out, "updated_at", Some(entry.updated_at));
+    time(&mut out, "expires_at", entry.expires_at);
     member(&mut out, b',', "id", &entry_id(entry.creation));
     out.push(b'}');
     let mut response = json(out);
@@ -83,7 +80,7 @@ pub(super) fn item(
 ) -> usize {
     member(out, b'{', "key", key);
     out.extend_from_slice(format!(",\"version\":{}", stamp.version).as_bytes());
-    expires_at(out, stamp.expires_at);
+    time(out, "expires_at", stamp.expires_at);
     let bytes = match value {
         None => 0,
         Some(Ok(value)) => {
@@ -92,11 +89,7 @@ pub(super) fn item(
             value.len()
         }
         Some(Err(error)) => {
-            let refusal = refusal(&error);
-            out.extend_from_slice(b",\"error\":");
-            member(out, b'{', "code", refusal.code.as_str());
-            member(out, b',', "detail", &refusal.text);
-            out.push(b'}');
+            damage(out, &error);
             0
         }
     };
@@ -110,39 +103,17 @@ pub(super) fn count(answer: Answer<'_>, _: &Values) -> Result<Response, Problem>
     Ok(json(format!("{{\"count\":{count}}}")))
 }
 
-/// Appends a member with a text, after what comes before it.
-fn member(out: &mut Vec<u8>, before: u8, name: &str, text: &str) {
-    out.push(before);
-    encode_string(out, name);
-    out.push(b':');
-    encode_string(out, text);
-}
-
-fn expires_at(out: &mut Vec<u8>, unix_ms: Option<u64>) {
-    match unix_ms {
-        Some(unix_ms) => member(out, b',', "expires_at", &rfc3339(unix_ms)),
-        None => out.extend_from_slice(b",\"expires_at\":null"),
-    }
-}
-
 /// The client has what there is.
 pub(super) fn not_modified(stamp: &Stamp) -> Response {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let mut response = answer::not_modified(stamp.version);
     tag(&mut response, stamp);
     response
 }
 
 fn tag(response: &mut Response, stamp: &Stamp) {
-    insert(response, ETAG, &format!("\"{}\"", stamp.version));
+    answer::tag(response, stamp.version);
     if let Some(expires_at) = stamp.expires_at {
         insert(response, EXPIRES_AT, &rfc3339(expires_at));
-    }
-}
-
-fn insert(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        response.headers_mut().insert(name, value);
     }
 }
 
