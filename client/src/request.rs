@@ -109,6 +109,12 @@ impl<'a> Replies<'a> {
         Self(lines(reply))
     }
 
+    /// The lines as they came, without their line ends.
+    #[must_use]
+    pub fn lines(self) -> Lines<'a> {
+        self.0
+    }
+
     /// The one line of a reply of [`Shape::Line`].
     pub fn one(mut self) -> Result<Reply<'a>, ReplyError> {
         self.next().unwrap_or(Err(ReplyError::Kind))

@@ -58,6 +58,7 @@ mod expiry;
 mod feed;
 mod flush;
 mod index;
+mod inspect;
 mod options;
 mod recovery;
 mod repair;
@@ -83,6 +84,7 @@ pub use entry::{Condition, Decision, Entry, Expiry, Put, Quota, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Changes, Feed, News, Watch};
 pub use index::Key;
+pub use inspect::{Inspection, inspect};
 pub use options::{Durability, Limits, Options};
 pub use repair::{
     Damage, EntryName, Event, LostEntry, SalvageOptions, SalvageReport, VerifyReport, Versions, salvage,

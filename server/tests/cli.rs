@@ -1,11 +1,14 @@
 //! The command line against a running server: what it prints, where, and how it exits.
 
+mod about;
 mod access;
 mod backup;
 mod bulk;
+mod doctor;
 mod export;
 mod import;
 mod repair;
+mod shell;
 mod tls;
 mod verbs;
 mod watch;
@@ -77,6 +80,11 @@ impl Ended {
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
         assert!(self.stderr.contains(part), "{part:?} in {self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "one sentence: {self:?}");
+    }
+
+    /// Fails unless the command line was refused with this in what was said.
+    fn refuses_usage(&self, part: &str) {
+        assert!(self.code == 2 && self.stdout.is_empty() && self.stderr.contains(part), "{self:?}");
     }
 }
 

@@ -11,6 +11,7 @@ mod http;
 mod kill;
 mod lifecycle;
 mod limits;
+mod linearizable;
 mod load;
 mod mounted;
 mod power;

@@ -11,6 +11,7 @@ mod expiry;
 mod failure;
 mod feed;
 mod hints;
+mod inspect;
 mod journal;
 mod meddling;
 mod model;

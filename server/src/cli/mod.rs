@@ -1,13 +1,16 @@
 //! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`,
-//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server.
+//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server; `doctor` looks at whatever is there,
+//! and `completions` and `man` describe this command itself.
 //!
 //! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
 //! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
 //! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
 
 mod backup;
+mod completions;
 mod count;
 mod del;
+mod doctor;
 mod entry;
 mod expiry;
 mod export;
@@ -17,6 +20,7 @@ mod get;
 mod import;
 mod key;
 mod ls;
+mod man;
 mod manager;
 mod namespaces;
 mod object;
@@ -29,6 +33,7 @@ mod restore;
 mod salvage;
 mod session;
 mod set;
+mod shell;
 mod stats;
 mod table;
 mod touch;
@@ -67,6 +72,8 @@ pub(crate) enum Verb {
     Entry(entry::Entry),
     /// Prints changes as they happen
     Watch(watch::Watch),
+    /// Speaks the line protocol at a prompt
+    Shell(shell::Shell),
     /// Stores entries read as JSON lines
     Import(import::Import),
     /// Writes entries as JSON lines that `import` reads
@@ -89,6 +96,12 @@ pub(crate) enum Verb {
     Verify(verify::Verify),
     /// Copies what is intact in a store directory into a new store
     Salvage(salvage::Salvage),
+    /// Tells what is wrong with a setup
+    Doctor(doctor::Doctor),
+    /// Prints completions for a shell
+    Completions(completions::Completions),
+    /// Prints or writes manual pages
+    Man(man::Man),
 }
 
 /// How a verb ended that could be carried out.
@@ -115,6 +128,7 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Persist(verb) => verb.run(target),
         Verb::Entry(verb) => verb.run(target),
         Verb::Watch(verb) => verb.run(target),
+        Verb::Shell(verb) => verb.run(target),
         Verb::Import(verb) => verb.run(target),
         Verb::Export(verb) => verb.run(target),
         Verb::Backup(verb) => verb.run(target),
@@ -125,6 +139,9 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Key(verb) => verb.run(target),
         Verb::Verify(verb) => verb.run(target),
         Verb::Salvage(verb) => verb.run(target),
+        Verb::Doctor(verb) => verb.run(target),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,

@@ -15,6 +15,8 @@ use super::failure::Failure;
 use super::object::Object;
 use super::output::{Output, Style, say};
 
+const ADDR_DEFAULT: &str = "127.0.0.1:5273";
+
 /// Options that all verbs share, and that may stand before the verb too.
 #[derive(Args)]
 #[command(next_help_heading = "Server and output")]
@@ -26,7 +28,8 @@ pub(crate) struct Target {
         env = "LARDER_ADDR",
         hide_env_values = true,
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:5273"
+        alias = "server",
+        default_value = ADDR_DEFAULT
     )]
     pub(super) addr: String,
     /// Namespace [default: that of the server, `default`]
@@ -101,7 +104,7 @@ impl Target {
     }
 
     /// How to connect.
-    fn options(&self) -> Result<Options, Failure> {
+    pub(super) fn options(&self) -> Result<Options, Failure> {
         Ok(Options {
             namespace: self.ns.clone(),
             token: self.token()?,
@@ -115,12 +118,18 @@ impl Target {
         Output::new(self.json)
     }
 
+    pub(super) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Whether another server is meant than the one that is by default.
+    pub(super) fn names_server(&self) -> bool {
+        self.addr != ADDR_DEFAULT
+    }
+
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
-        let connection =
-            Connection::connect_with(self.addr.as_str(), &options).map_err(|source| match source {
-                Error::Connect { .. } => Failure::Connect { source },
-                source => Failure::of_request(&self.addr, source),
-            })?;
+        let connection = Connection::connect_with(self.addr.as_str(), &options)
+            .map_err(|source| Failure::of_connection(&self.addr, source))?;
         Ok(Session { connection, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }

@@ -10,6 +10,7 @@ mod listener;
 mod logging;
 mod opening;
 mod run;
+mod setup;
 mod units;
 
 use std::io::Write;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 pub(crate) use arguments::Arguments;
 use config::Config;
+pub(crate) use setup::Setup;
 
 /// Exit code of a configuration that cannot be used, as of a command line that cannot.
 const USAGE: u8 = 2;
