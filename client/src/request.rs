@@ -57,6 +57,10 @@ impl<R: Request> Request for &R {
         (*self).shape()
     }
 
+    fn repeat(&self) -> Repeat {
+        (*self).repeat()
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         R::read(replies)
     }

@@ -7,7 +7,7 @@ use larder_protocol::{RequestError, RequestLine, Ttl, Verb};
 
 use super::read::{number, value};
 use super::write::{after, with_ttl};
-use super::{Options, Replies, Request, in_namespace};
+use super::{Options, Repeat, Replies, Request, in_namespace};
 use crate::reply::{Number, Patched};
 
 /// `INCR`: adds to a number.
@@ -137,6 +137,10 @@ impl Request for Patch<'_> {
         line.option_if_some("ns", self.namespace.or(namespace)).json(self.json).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        if self.version.is_some() { Repeat::UnderVersion } else { Repeat::Never }
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Nil => Ok(Patched::Absent),
@@ -152,6 +156,10 @@ impl Request for DelPrefix<'_> {
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let line = RequestLine::new(out, Verb::Delprefix).token(self.prefix).flag("dry", self.dry);
         line.option_if_some("ns", self.namespace.or(namespace)).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        if self.dry { Repeat::Freely } else { Repeat::Never }
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

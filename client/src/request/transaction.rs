@@ -3,7 +3,7 @@
 use larder_protocol::reply::{No, Reply, ReplyError};
 use larder_protocol::{RequestError, RequestLine, Verb};
 
-use super::{Del, Options, Replies, Request, Set, in_namespace};
+use super::{Del, Options, Repeat, Replies, Request, Set, in_namespace};
 use crate::reply::Commit;
 
 /// `TXN`: at most 1,000 checks, decided on the state before, and at most 1,000 operations, done in order if all of them hold.
@@ -116,6 +116,14 @@ impl Operation<'_> {
             Self::Del(del) => del.is_conditional(),
         }
     }
+
+    /// The namespace, if it has one of its own, and the key.
+    const fn target(&self) -> (Option<&str>, &str) {
+        match self {
+            Self::Set(set) => set.target(),
+            Self::Del(del) => del.target(),
+        }
+    }
 }
 
 impl Request for Transaction<'_> {
@@ -135,6 +143,19 @@ impl Request for Transaction<'_> {
             Operation::Del(del) => del.operate(line),
         });
         operations.end()
+    }
+
+    /// Safe if a check on a version is of an entry that the transaction changes: then the check does not hold a second time.
+    fn repeat(&self) -> Repeat {
+        let changes =
+            |check: &Check<'_>| self.operations.iter().any(|it| it.target() == (check.namespace, check.key));
+        if self.operations.is_empty() {
+            Repeat::Freely
+        } else if self.checks.iter().any(|check| check.version.is_some() && changes(check)) {
+            Repeat::UnderVersion
+        } else {
+            Repeat::Never
+        }
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

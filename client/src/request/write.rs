@@ -123,6 +123,11 @@ impl Set<'_> {
         line.set(key, json, SetOptions { ns: namespace, expiry, value_type, description })
     }
 
+    /// The namespace, if it has one of its own, and the key.
+    pub(super) const fn target(&self) -> (Option<&str>, &str) {
+        (self.namespace, self.key)
+    }
+
     pub(super) const fn is_conditional(&self) -> bool {
         self.condition.is_some()
     }
@@ -132,6 +137,11 @@ impl Del<'_> {
     /// As an operation of a transaction.
     pub(super) fn operate<'o>(&self, line: TransactionLine<'o>) -> TransactionLine<'o> {
         line.del(self.namespace, self.key)
+    }
+
+    /// The namespace, if it has one of its own, and the key.
+    pub(super) const fn target(&self) -> (Option<&str>, &str) {
+        (self.namespace, self.key)
     }
 
     pub(super) const fn is_conditional(&self) -> bool {

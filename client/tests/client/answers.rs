@@ -87,50 +87,6 @@ fn changes() {
 }
 
 #[test]
-fn the_everyday_methods_send_what_they_say() {
-    let compacted = r#"{"segments_in":2,"bytes_in":90,"segments_out":1,"bytes_out":40,"damaged":0}"#;
-    let answer: &'static str = format!("OK {compacted}\n").leak();
-    let script = [
-        Hear("INCR k by=5\n"),
-        Say("VAL 1 - 5\n"),
-        Hear("PATCH k {}\n"),
-        Say("NIL\n"),
-        Hear("DELPREFIX \"\"\n"),
-        Say("OK 0\n"),
-        Hear("TXN {}\n"),
-        Say("OK 0\n"),
-        Hear("COMPACT\n"),
-        Say(answer),
-    ];
-    both(&script, |shell| {
-        let transaction = Transaction::new();
-        let (number, patched, deleted, commit, compaction) = match shell {
-            Shell::Blocking(client) => (
-                client.incr("k", 5).unwrap(),
-                client.patch("k", "{}").unwrap(),
-                client.del_prefix("").unwrap(),
-                client.transact(&transaction).unwrap(),
-                client.compact().unwrap(),
-            ),
-            Shell::Async(runtime, client) => runtime.block_on(async {
-                (
-                    client.incr("k", 5).await.unwrap(),
-                    client.patch("k", "{}").await.unwrap(),
-                    client.del_prefix("").await.unwrap(),
-                    client.transact(&transaction).await.unwrap(),
-                    client.compact().await.unwrap(),
-                )
-            }),
-        };
-        assert_eq!((number.number, patched, deleted), (5, Patched::Absent, 0));
-        assert_eq!(commit, Commit::Done { version: None });
-        assert_eq!((compaction.bytes_in, compaction.bytes_out, compaction.damaged), (90, 40, 0));
-        assert_eq!((compaction.segments_in, compaction.segments_out), (2, 1));
-        assert_eq!(compaction.json, compacted);
-    });
-}
-
-#[test]
 fn listings() {
     let item = |key: &str, json: Option<&str>| Item {
         key: key.into(),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use larder_client::reply::Typed;
-use larder_client::request::{Count, Get, List, Ping, Set};
+use larder_client::reply::{Commit, Patched, Typed};
+use larder_client::request::{Count, Get, List, Ping, Set, Transaction};
 use larder_client::{Client, Code, Error, Options, blocking};
 
 use super::faults::nobody;
@@ -292,4 +292,49 @@ fn values_are_of_types_of_the_application() {
     peer.finish();
     let no_json = std::collections::BTreeMap::from([(vec![1], 2)]);
     assert!(matches!(larder_client::to_json(&no_json), Err(Error::Encode(_))));
+}
+
+#[test]
+fn the_everyday_methods_send_what_they_say() {
+    let compacted = r#"{"segments_in":2,"bytes_in":90,"segments_out":1,"bytes_out":40,"damaged":0}"#;
+    let answer: &'static str = format!("OK {compacted}\n").leak();
+    let script = [
+        Greet,
+        Hear("INCR k by=5\n"),
+        Say("VAL 1 - 5\n"),
+        Hear("PATCH k {}\n"),
+        Say("NIL\n"),
+        Hear("DELPREFIX \"\"\n"),
+        Say("OK 0\n"),
+        Hear("TXN {}\n"),
+        Say("OK 0\n"),
+        Hear("COMPACT\n"),
+        Say(answer),
+    ];
+    with_each(&options(), &[&script], |client| {
+        let transaction = Transaction::new();
+        let (number, patched, deleted, commit, compaction) = match client {
+            Kept::Blocking(client) => (
+                client.incr("k", 5).unwrap(),
+                client.patch("k", "{}").unwrap(),
+                client.del_prefix("").unwrap(),
+                client.transact(&transaction).unwrap(),
+                client.compact().unwrap(),
+            ),
+            Kept::Async(runtime, client) => runtime.block_on(async {
+                (
+                    client.incr("k", 5).await.unwrap(),
+                    client.patch("k", "{}").await.unwrap(),
+                    client.del_prefix("").await.unwrap(),
+                    client.transact(&transaction).await.unwrap(),
+                    client.compact().await.unwrap(),
+                )
+            }),
+        };
+        assert_eq!((number.number, patched, deleted), (5, Patched::Absent, 0));
+        assert_eq!(commit, Commit::Done { version: None });
+        assert_eq!((compaction.bytes_in, compaction.bytes_out, compaction.damaged), (90, 40, 0));
+        assert_eq!((compaction.segments_in, compaction.segments_out), (2, 1));
+        assert_eq!(compaction.json, compacted);
+    });
 }

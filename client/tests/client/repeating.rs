@@ -5,8 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use larder_client::reply::{Deletion, Outcome, Refusal};
-use larder_client::request::{Again, Del, Get, Ping, Request, Set};
+use larder_client::reply::{Commit, Deletion, Outcome, Refusal};
+use larder_client::request::{
+    Again, Del, DelPrefix, Get, Incr, Patch, Ping, Repeat, Request, Set, Transaction,
+};
 use larder_client::{Code, Error, Options};
 
 use super::kept::{Kept, options, with_each};
@@ -242,11 +244,47 @@ fn a_reply_without_an_end_is_the_end_of_that_request_alone() {
 }
 
 #[test]
+fn a_transaction_is_sent_again_if_it_changes_what_it_checks() {
+    const LINE: &str =
+        "TXN {\"check\":[{\"key\":\"k\",\"version\":3}],\"ops\":[[\"set\",\"other\",1],[\"del\",\"k\"]]}\n";
+    let transaction = Transaction::new().check("k", 3).set(Set::new("other", "1")).del(Del::new("k"));
+    let sent: &[Step] = &[Greet, Hear(LINE)];
+    with_each(&options(), &[sent, &[Greet, Hear(LINE), Say("OK 5\n")]], |client| {
+        assert_eq!(client.call(&transaction).unwrap(), Commit::Done { version: Some(5) });
+    });
+    with_each(&options(), &[sent, &[Greet, Hear(LINE), Say("NO CHECK 0\n")]], |client| {
+        let cause = in_doubt(client.call(&transaction));
+        assert!(matches!(&cause, Error::Overtaken { reply } if reply == "NO CHECK 0"), "{cause:?}");
+    });
+}
+
+#[test]
 fn every_request_says_what_it_is_good_for() {
-    use larder_client::request::Repeat;
-    assert_eq!(Get::new("k").repeat(), Repeat::Freely);
+    let (reads, guarded) = (Repeat::Freely, Repeat::UnderVersion);
+    assert_eq!(Get::new("k").repeat(), reads);
     assert_eq!(Set::new("k", "1").repeat(), Repeat::Never);
-    assert_eq!(Set::new("k", "1").if_version(1).repeat(), Repeat::UnderVersion);
+    assert_eq!(Set::new("k", "1").if_version(1).repeat(), guarded);
+    assert_eq!((&&Set::new("k", "1").if_version(1)).repeat(), guarded);
     assert_eq!(Again(Set::new("k", "1")).repeat(), Repeat::Anyway);
-    assert_eq!(Again(Set::new("k", "1").if_version(1)).repeat(), Repeat::UnderVersion);
+    assert_eq!(Again(Set::new("k", "1").if_version(1)).repeat(), guarded);
+    assert_eq!(Incr::new("k").repeat(), Repeat::Never);
+    assert_eq!(Patch::new("k", "{}").repeat(), Repeat::Never);
+    assert_eq!(Patch::new("k", "{}").if_version(1).repeat(), guarded);
+    assert_eq!((DelPrefix::new("k").repeat(), DelPrefix::new("k").dry().repeat()), (Repeat::Never, reads));
+
+    let transaction = Transaction::new;
+    let (set, del) = (Set::new("k", "1"), Del::new("k"));
+    assert_eq!(transaction().check("k", 1).repeat(), reads, "it changes nothing");
+    assert_eq!(transaction().check("k", 1).set(set).repeat(), guarded);
+    assert_eq!(transaction().check("l", 1).check("k", 1).set(Set::new("m", "1")).del(del).repeat(), guarded);
+    assert_eq!(transaction().check_in("n", "k", Some(1)).set(set.in_namespace("n")).repeat(), guarded);
+    for unsafe_one in [
+        transaction().set(set),
+        transaction().check("l", 1).set(set),
+        transaction().check_absent("k").set(set),
+        // They may be in different namespaces, for all that is known here.
+        transaction().check_in("n", "k", Some(1)).set(set),
+    ] {
+        assert_eq!(unsafe_one.repeat(), Repeat::Never, "{unsafe_one:?}");
+    }
 }

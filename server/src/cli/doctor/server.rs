@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use larder_client::blocking::Client;
+use larder_client::blocking::Connection;
 use larder_client::{Code, Error, Options, request};
 use serde::Deserialize;
 
@@ -37,9 +37,9 @@ pub(super) struct Stats {
 /// Asks a server.
 pub(super) fn ask(addr: &str, options: Options) -> Result<Heard, Error> {
     let options = Options { connect_timeout: Some(TIMEOUT), reply_timeout: Some(TIMEOUT), ..options };
-    let client = Client::connect_with(addr, &options)?;
-    let hello = client.call(&request::Hello::new())?;
-    let stats = client.call(&request::Stats);
+    let mut connection = Connection::connect_with(addr, &options)?;
+    let hello = connection.call(&request::Hello::new())?;
+    let stats = connection.call(&request::Stats);
     let has_keys =
         options.token.is_some() || matches!(&stats, Err(error) if error.code() == Some(Code::NoAuth));
     let stats = stats.ok().and_then(|stats| serde_json::from_str(&stats).ok());

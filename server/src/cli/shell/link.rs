@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use larder_client::request::{Replies, Request, Shape};
-use larder_client::{Client, Error, Options, RequestError};
+use larder_client::request::{Ping, Replies, Request, Shape};
+use larder_client::{Code, Connection, Error, Options, RequestError};
 use larder_protocol::Verb;
 use larder_protocol::reply::{Reply, ReplyError};
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ const SET_UP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Link {
     addr: String,
     options: Options,
-    client: Option<Client>,
+    connection: Option<Connection>,
     /// Whether there is none because it has failed.
     is_lost: bool,
     /// The `AUTH` or `HELLO` that identified the connection.
@@ -74,7 +74,7 @@ impl Link {
         let mut link = Self {
             addr: addr.to_owned(),
             options,
-            client: None,
+            connection: None,
             is_lost: false,
             identity: None,
             wanted,
@@ -95,8 +95,8 @@ impl Link {
 
     /// Makes sure that there is a connection. Whether it had been lost.
     pub(super) async fn ready(&mut self) -> Result<bool, Error> {
-        if let Some(client) = &mut self.client {
-            if let Ok(Ok(())) = timeout(ALIVE_TIMEOUT, client.ping()).await {
+        if let Some(connection) = &mut self.connection {
+            if let Ok(Ok(())) = timeout(ALIVE_TIMEOUT, connection.call(&Ping)).await {
                 return Ok(false);
             }
             self.is_lost = true;
@@ -108,18 +108,18 @@ impl Link {
 
     /// Gives the connection up, and with it the reply that is awaited.
     pub(super) fn hang_up(&mut self) {
-        self.client = None;
+        self.connection = None;
     }
 
     /// Gives up a connection that has failed.
     pub(super) fn lose(&mut self) {
-        self.client = None;
+        self.connection = None;
         self.is_lost = true;
     }
 
     /// Sends a line. Gives the lines of its reply, an `ERR` among them.
     pub(super) async fn ask(&mut self, line: &str) -> Result<String, Error> {
-        let reply = send(self.client()?, line).await?;
+        let reply = send(self.connection()?, line).await?;
         let is_done = reply.starts_with("OK");
         match verb(line) {
             Some(Verb::Ns) if is_done => {
@@ -129,7 +129,7 @@ impl Link {
             Some(Verb::Auth | Verb::Hello) if is_done => {
                 self.identity = Some(line.to_owned());
                 let wanted = self.wanted.clone();
-                self.namespace = place(self.client()?, wanted.as_deref()).await?;
+                self.namespace = place(self.connection()?, wanted.as_deref()).await?;
             }
             _ => {}
         }
@@ -138,57 +138,58 @@ impl Link {
 
     /// Asks for what the shell itself wants to know, on a new connection if there is none. Gives the lines of the reply.
     pub(super) async fn peek(&mut self, request: &str) -> Result<String, Error> {
-        if self.client.is_none() {
+        if self.connection.is_none() {
             self.connect().await?;
         }
-        send(self.client()?, request).await
+        send(self.connection()?, request).await
     }
 
-    /// The client, for what is no line and its reply.
-    pub(super) fn client(&mut self) -> Result<&mut Client, Error> {
-        self.client.as_mut().ok_or(Error::Poisoned)
+    /// The connection, for what is no line and its reply.
+    pub(super) fn connection(&mut self) -> Result<&mut Connection, Error> {
+        self.connection.as_mut().ok_or(Error::Poisoned)
     }
 
     /// The connection is in place once it is set up, and not before: any of this may be given up half way.
     async fn connect(&mut self) -> Result<(), Error> {
-        self.client = None;
+        self.connection = None;
         let set_up = timeout(SET_UP_TIMEOUT, self.set_up()).await;
-        let (client, namespace) = set_up.map_err(|_| Error::Timeout(SET_UP_TIMEOUT))??;
-        (self.client, self.namespace, self.is_lost) = (Some(client), namespace, false);
+        let (connection, namespace) = set_up.map_err(|_| Error::Timeout(SET_UP_TIMEOUT))??;
+        (self.connection, self.namespace, self.is_lost) = (Some(connection), namespace, false);
         Ok(())
     }
 
     /// A new connection, and its namespace.
-    async fn set_up(&self) -> Result<(Client, Option<String>), Error> {
-        let mut client = Client::connect_with(self.addr.as_str(), &self.options).await?;
+    async fn set_up(&self) -> Result<(Connection, Option<String>), Error> {
+        let mut connection = Connection::connect_with(self.addr.as_str(), &self.options).await?;
         if let Some(identity) = &self.identity {
-            send(&mut client, identity).await?;
+            send(&mut connection, identity).await?;
         }
-        let namespace = place(&mut client, self.wanted.as_deref()).await?;
-        Ok((client, namespace))
+        let namespace = place(&mut connection, self.wanted.as_deref()).await?;
+        Ok((connection, namespace))
     }
 }
 
 /// Gives the connection its namespace, or asks which one it has. `None` where the server does not tell, as one that wants a
 /// token first.
-async fn place(client: &mut Client, wanted: Option<&str>) -> Result<Option<String>, Error> {
+async fn place(connection: &mut Connection, wanted: Option<&str>) -> Result<Option<String>, Error> {
     let mut line = b"NS".to_vec();
     if let Some(namespace) = wanted {
         line.push(b' ');
         larder_protocol::write_token(&mut line, namespace);
     }
-    Ok(namespace_in(&send(client, &String::from_utf8_lossy(&line)).await?))
+    Ok(namespace_in(&send(connection, &String::from_utf8_lossy(&line)).await?))
 }
 
-async fn send(client: &mut Client, line: &str) -> Result<String, Error> {
-    match client.call(&Raw { line, shape: shape(line) }).await {
+async fn send(connection: &mut Connection, line: &str) -> Result<String, Error> {
+    match connection.call(&Raw { line, shape: shape(line) }).await {
         Err(Error::Server { code, text }) => Ok(error_line(code.as_str(), &text)),
+        Err(Error::Compacted { text, .. }) => Ok(error_line(Code::Compacted.as_str(), &text)),
         Err(Error::UnknownCode { code, text }) => Ok(error_line(&code, &text)),
         reply => reply,
     }
 }
 
-/// The line that the client has read an error from.
+/// The line that the connection has read an error from.
 fn error_line(code: &str, text: &str) -> String {
     format!("ERR {code} {text}").trim_end().to_owned() + "\n"
 }

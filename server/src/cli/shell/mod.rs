@@ -17,7 +17,7 @@ use std::rc::Rc;
 use clap::Args;
 use larder_client::reply::Event;
 use larder_client::request::Watch;
-use larder_client::{Client, Error};
+use larder_client::{Code, Connection, Error};
 use larder_protocol::reply::{EventKind, write};
 use larder_protocol::{Command, Limits, Verb, parse};
 use tokio::runtime::{Builder, Runtime};
@@ -243,7 +243,7 @@ async fn answer(
     if let Ok(request) = parse(text.as_bytes(), &Limits::DEFAULT)
         && let Command::Watch(watch) = &request.command
     {
-        return follow(link.client()?, watch_of(watch, request.ns.as_deref()), show).await;
+        return follow(link.connection()?, watch_of(watch, request.ns.as_deref()), show).await;
     }
     let reply = link.ask(text).await?;
     let mut answer = Answer::Given;
@@ -272,21 +272,25 @@ fn watch_of<'w>(watch: &'w larder_protocol::Watch<'_>, namespace: Option<&'w str
 
 /// Shows changes as lines of the protocol, for as long as the server tells them.
 async fn follow(
-    client: &mut Client,
+    connection: &mut Connection,
     watch: Watch<'_>,
     mut show: impl FnMut(&str) -> Result<(), Failure>,
 ) -> Result<Answer, Stopped> {
-    let mut watcher = match client.watch(watch).await {
-        Ok(watcher) => watcher,
+    let mut events = match connection.watch(watch).await {
+        Ok(events) => events,
         Err(Error::Server { code, text }) => {
             show(&format!("ERR {code} {text}"))?;
             return Ok(Answer::Refused);
         }
+        Err(Error::Compacted { text, .. }) => {
+            show(&format!("ERR {} {text}", Code::Compacted))?;
+            return Ok(Answer::Refused);
+        }
         Err(error) => return Err(error.into()),
     };
-    show(&format!("OK {}", watcher.version()))?;
+    show(&format!("OK {}", events.version()))?;
     let mut line = Vec::new();
-    while let Some(event) = watcher.next().await? {
+    while let Some(event) = events.next().await? {
         line.clear();
         match event {
             Event::Change(change) => {
