@@ -189,8 +189,10 @@ impl Session {
         };
         let answer = runtime.block_on(async {
             tokio::select! {
-                answer = answer(link, text, is_person, show) => Some(answer),
+                // Looked at first, so that Ctrl-C is caught before anything is shown: else it ends the shell.
+                biased;
                 _ = interrupted => None,
+                answer = answer(link, text, is_person, show) => Some(answer),
             }
         });
         match answer {
