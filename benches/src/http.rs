@@ -61,8 +61,8 @@ pub fn measure(conditions: &Conditions) -> Result<Rates, Error> {
     let mut command = Command::new(&conditions.larder);
     command.args(["serve", "--listen", "127.0.0.1:0", "--http", &http.to_string(), "--data"]);
     let (_larder, lines) = Process::announcing(command.arg(directory.path()))?;
-    let value = Values::generate(&mut Random::new(1), conditions.value_bytes);
-    put(lines, value.pick(&mut Random::new(1)))?;
+    let value = Values::generate(&mut Random::seeded(1), conditions.value_bytes);
+    put(lines, value.pick(&mut Random::seeded(1)))?;
     let (program, arguments) = &conditions.constant;
     let mut command = Command::new(program);
     command.args(arguments).arg(conditions.value_bytes.to_string());
@@ -110,7 +110,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
 
 /// Serves so many bytes of JSON at [`PATH`] until the process is ended; says first where.
 pub fn serve_constant(value_bytes: usize) -> Result<(), Error> {
-    let value = Values::generate(&mut Random::new(1), value_bytes).pick(&mut Random::new(1)).to_owned();
+    let value = Values::generate(&mut Random::seeded(1), value_bytes).pick(&mut Random::seeded(1)).to_owned();
     let answer = move || {
         let value = value.clone();
         async move { ([(CONTENT_TYPE, "application/json")], value) }

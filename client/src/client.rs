@@ -1,60 +1,78 @@
-//! The async client: moves the bytes of a [`Connection`] over a tokio socket.
+//! The async client.
 
-use std::future::Future;
-use std::io;
-use std::time::Duration;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tokio::io::Interest;
-use tokio::net::{TcpStream, ToSocketAddrs};
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
-use crate::connection::{Connection, Pending};
+use crate::connection::Connection;
+use crate::driver::{Caller, Job, Load, Progress, Seat, drive};
 use crate::error::Error;
-use crate::follow::Follow;
+use crate::items::Items;
+use crate::lane::Flight;
 use crate::options::Options;
-use crate::reply::Event;
-use crate::request::{Begin, Paged, Request, Watch};
+use crate::place::Place;
+use crate::request::{Paged, Repeat, Request, Watch};
+use crate::resume::Resume;
 use crate::verbs::verbs;
-use crate::walk::Walk;
+use crate::watcher::Watcher;
 use crate::{reply, request};
 
-/// One connection to a server, for tokio. The runtime needs its I/O and time drivers (`enable_all`).
+/// What a request takes of [`Options::queue_bytes_max`] beside its own bytes.
+const REQUEST_OVERHEAD_BYTES: usize = 256;
+
+/// A client for tokio, made once and kept: cheap to clone, and used by any number of tasks at once.
 ///
-/// Requests are answered in their order; each method takes the client exclusively, and whoever wants several requests
-/// under way uses [`send`](Self::send) and [`receive`](Self::receive) or [`pipeline`](Self::pipeline).
+/// Requests of all tasks share a few connections, and go out without waiting for the replies to those before. A connection
+/// that fails is made again; what happens to requests that it had under way stands in [`crate`], and so does what
+/// [`Options`] bound. The runtime needs its I/O and time drivers (`enable_all`), and has to be the one that the client was
+/// made in.
 ///
-/// Any future here may be dropped before it is done. A request that it had begun to send is then still sent by the
-/// next call, and its reply passed over.
+/// Requests that are awaited one after the other are carried out in that order, and so are those of one
+/// [`pipeline`](Self::pipeline). Any future here may be dropped before it is done; a write may then happen, or not.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), larder_client::Error> {
-/// let mut client = larder_client::Client::connect("127.0.0.1:5273").await?;
+/// let client = larder_client::Client::connect("127.0.0.1:5273").await?;
 /// let _ = client.set("greeting", "\"hello\"").await?;
 /// assert_eq!(client.get("greeting").await?.map(|value| value.json).as_deref(), Some("\"hello\""));
+///
+/// let sessions = client.namespace("sessions");
+/// let _ = sessions.set("42", r#"{"user":"u_456"}"#).await?;
 /// # Ok(())
 /// # }
 /// ```
-///
-/// After an error for which [`Error::is_fatal`] holds, every further call answers [`Error::Poisoned`].
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Client {
-    stream: TcpStream,
-    connection: Connection,
-    reply_timeout: Option<Duration>,
+    shared: Arc<Shared>,
+    namespace: Option<Arc<str>>,
 }
 
-/// All items of a listing, fetched page by page; see [`Client::items`].
-#[derive(Debug)]
-pub struct Items<'c, P: Paged> {
-    client: &'c mut Client,
-    walk: Walk<P>,
+struct Shared {
+    place: Arc<Place>,
+    runtime: Handle,
+    lanes: Box<[OnceLock<Sender>]>,
+    /// How many more bytes of requests may be under way.
+    room: Arc<Semaphore>,
+    room_max: u32,
 }
 
-/// Changes as they become durable; see [`Client::watch`].
-#[derive(Debug)]
-pub struct Watcher<'c> {
-    client: &'c mut Client,
-    follow: Follow,
+/// The way to the task behind a connection.
+struct Sender {
+    jobs: mpsc::UnboundedSender<Job>,
+    /// Requests under way there.
+    requests: Arc<AtomicUsize>,
+}
+
+/// A request that is under way.
+struct Sent<T> {
+    reply: oneshot::Receiver<Result<T, Error>>,
+    progress: Arc<Progress>,
+    repeat: Repeat,
+    deadline: Option<Instant>,
 }
 
 macro_rules! methods {
@@ -63,7 +81,7 @@ macro_rules! methods {
         impl Client {
             $(
                 $(#[$doc])*
-                pub async fn $name(&mut self, $($argument: $type),*) -> Result<$reply, Error> {
+                pub async fn $name(&self, $($argument: $type),*) -> Result<$reply, Error> {
                     self.call(&$request).await
                 }
             )*
@@ -77,210 +95,201 @@ impl Client {
     /// Connects to `host:port` with the default [`Options`].
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody answers there in time.
-    pub async fn connect(addr: impl ToSocketAddrs + ToString) -> Result<Self, Error> {
+    /// As [`connect_with`](Self::connect_with).
+    pub async fn connect(addr: impl ToString) -> Result<Self, Error> {
         Self::connect_with(addr, &Options::default()).await
     }
 
-    /// Connects to `host:port`, and authenticates if there is a token.
+    /// Connects to `host:port`. The first connection is made at once, so that what is wrong is known at once.
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody answers there in time; with a token also those of [`call`](Self::call), and
-    /// [`Code::NoAuth`](crate::Code::NoAuth) if the server does not know it.
-    pub async fn connect_with(addr: impl ToSocketAddrs + ToString, options: &Options) -> Result<Self, Error> {
-        let shown = addr.to_string();
-        let connected = async {
-            let stream = TcpStream::connect(addr).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        };
-        let connected = within(options.connect_timeout, connected).await;
-        let stream = connected.map_err(|source| Error::Connect { addr: shown, source })?;
-        let connection = Connection::new(options);
-        let mut client = Self { stream, connection, reply_timeout: options.reply_timeout };
-        if let Some(token) = &options.token {
-            client.call(&request::Hello::new().token(token.reveal())).await?;
-        }
+    /// [`Error::Connect`] if nobody answers there in time; [`Error::Server`] if the server does not take the client, as with
+    /// [`Code::NoAuth`](crate::Code::NoAuth); [`Error::Protocol`] if it is another kind of server.
+    pub async fn connect_with(addr: impl ToString, options: &Options) -> Result<Self, Error> {
+        let place = Place::new(&addr, options);
+        let first = Connection::open(&place, true).await?;
+        let client = Self::new(place);
+        client.shared.lane(0, Some(first));
         Ok(client)
     }
 
-    /// Changes [`Options::namespace`] for the requests to come.
-    pub fn set_namespace(&mut self, namespace: Option<String>) {
-        self.connection.set_namespace(namespace);
+    /// A client that connects when it has something to send: for an application that is to start before its server.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn lazy(addr: impl ToString, options: &Options) -> Self {
+        Self::new(Place::new(&addr, options))
+    }
+
+    fn new(place: Place) -> Self {
+        let options = &place.options;
+        let room_max = u32::try_from(options.queue_bytes_max.clamp(1, Semaphore::MAX_PERMITS));
+        let room_max = room_max.unwrap_or(u32::MAX);
+        let namespace = options.namespace.as_deref().map(Arc::from);
+        let shared = Shared {
+            runtime: Handle::current(),
+            lanes: (0..options.connections.max(1)).map(|_| OnceLock::new()).collect(),
+            room: Arc::new(Semaphore::new(room_max as usize)),
+            room_max,
+            place: Arc::new(place),
+        };
+        Self { shared: Arc::new(shared), namespace }
+    }
+
+    /// A handle on the same connections, for another namespace.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Self {
+        Self { shared: self.shared.clone(), namespace: Some(Arc::from(name)) }
     }
 
     /// Sends a request and waits for its reply.
     ///
     /// # Errors
-    /// [`Error::Server`] if the server refuses, [`Error::Request`] if the request cannot be written; both leave the
-    /// connection as good as before. Any other error is the end of the connection.
-    pub async fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Error> {
-        let pending = self.send(request)?;
-        self.receive(pending).await
+    /// See [`Error`], and of each whether a write [may have happened](Error::may_have_happened).
+    pub async fn call<R: Request>(&self, request: &R) -> Result<R::Reply, Error> {
+        let lane = self.shared.idlest_lane();
+        self.send(request, lane).await?.answer(&self.shared.place).await
     }
 
-    /// Queues a request. Its bytes go out, with those of other requests, in the next [`receive`](Self::receive) or
-    /// [`flush`](Self::flush).
+    /// Creates or replaces an entry that does not expire with a value of a type of the application. Options are had by
+    /// [`to_json`](crate::to_json) and [`request::Set`].
     ///
     /// # Errors
-    /// [`Error::Request`] if it cannot be written, [`Error::Poisoned`] after a fatal error.
-    pub fn send<R: Request>(&mut self, request: &R) -> Result<Pending<R::Reply>, Error> {
-        self.connection.send(request)
+    /// [`Error::Encode`], and as [`call`](Self::call).
+    #[cfg(feature = "serde")]
+    pub async fn set_as<T: serde::Serialize + ?Sized>(
+        &self,
+        key: &str,
+        value: &T,
+    ) -> Result<reply::Outcome<reply::Stamp>, Error> {
+        let json = crate::to_json(value)?;
+        self.set(key, &json).await
     }
 
-    /// Waits for a reply. Those to earlier requests that nobody has received are passed over.
+    /// Reads a value as a type of the application.
     ///
     /// # Errors
-    /// As [`call`](Self::call), and [`Error::PassedOver`] if this reply itself was.
-    pub async fn receive<T>(&mut self, pending: Pending<T>) -> Result<T, Error> {
-        loop {
-            if let Some(reply) = self.connection.receive(&pending)? {
-                return Ok(reply);
-            }
-            self.turn().await;
+    /// [`Error::Decode`] if it is not of this type, and as [`call`](Self::call).
+    #[cfg(feature = "serde")]
+    pub async fn get_as<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<reply::Typed<T>>, Error> {
+        self.get(key).await?.map(reply::Value::typed).transpose()
+    }
+
+    /// Sends many requests of one kind over one connection, one behind the other, and waits for all replies. They are
+    /// carried out in this order.
+    ///
+    /// # Errors
+    /// Each reply has its own, as of [`call`](Self::call).
+    pub async fn pipeline<R: Request>(&self, requests: &[R]) -> Vec<Result<R::Reply, Error>> {
+        let lane = self.shared.idlest_lane();
+        let mut sent = Vec::with_capacity(requests.len());
+        for request in requests {
+            sent.push(self.send(request, lane).await);
         }
-    }
-
-    /// Sends what is queued. Replies that arrive meanwhile are kept, so a server that waits for its replies to be
-    /// read cannot hold this up. A failure of the connection is told by the next [`receive`](Self::receive).
-    pub async fn flush(&mut self) {
-        while !self.connection.unsent().is_empty() {
-            self.turn().await;
-        }
-    }
-
-    /// Sends many requests of one kind together, and waits for all replies, which come in order.
-    ///
-    /// # Errors
-    /// Inside, what concerns one request; outside, what ended the connection.
-    pub async fn pipeline<R: Request>(
-        &mut self,
-        requests: &[R],
-    ) -> Result<Vec<Result<R::Reply, Error>>, Error> {
-        let sent: Vec<_> = requests.iter().map(|request| self.send(request)).collect();
         let mut replies = Vec::with_capacity(sent.len());
-        for pending in sent {
-            let reply = match pending {
-                Ok(pending) => self.receive(pending).await,
+        for sent in sent {
+            replies.push(match sent {
+                Ok(sent) => sent.answer(&self.shared.place).await,
                 Err(error) => Err(error),
-            };
-            match reply {
-                Err(error) if error.is_fatal() => return Err(error),
-                reply => replies.push(reply),
-            }
+            });
         }
-        Ok(replies)
+        replies
     }
 
-    /// Walks over all pages of a listing.
-    pub fn items<P: Paged>(&mut self, listing: P) -> Items<'_, P> {
-        Items { client: self, walk: Walk::new(listing) }
-    }
-
-    /// Follows changes, from now on or from a version on. The connection is good for nothing else from then on, and not
-    /// when this is dropped either.
-    ///
-    /// # Errors
-    /// As [`call`](Self::call); [`Code::Compacted`](crate::Code::Compacted) if the server does not have all changes from
-    /// that version on any more. Then the connection is as good as before.
-    pub async fn watch(&mut self, watch: Watch<'_>) -> Result<Watcher<'_>, Error> {
-        let version = self.call(&Begin(watch)).await?;
-        Ok(Watcher { client: self, follow: Follow::new(version) })
-    }
-
-    /// Moves bytes in whichever direction they can move, waiting until one can.
-    async fn turn(&mut self) {
-        let idle = self.connection.unsent().is_empty();
-        let interest = if idle { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
-        let ready = match within(self.reply_timeout, self.stream.ready(interest)).await {
-            Ok(ready) => ready,
-            Err(error) => return self.connection.end(wait_error(error, self.reply_timeout)),
-        };
-        if ready.is_writable() && !idle {
-            match self.stream.try_write(self.connection.unsent()) {
-                Ok(length) => self.connection.sent(length),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => self.connection.write_failed(error),
-            }
-        }
-        if ready.is_readable() {
-            match self.stream.try_read_buf(self.connection.inbox()) {
-                Ok(0) => self.connection.end(Error::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => self.connection.end(Error::Io(error)),
-            }
-        }
-    }
-}
-
-impl<P: Paged> Items<'_, P> {
-    /// The next item; `None` after the last, and after an error.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn next(&mut self) -> Result<Option<P::Item>, Error> {
-        loop {
-            if let Some(item) = self.walk.next_item() {
-                return Ok(Some(item));
-            }
-            let sent = match self.walk.next_page() {
-                Some(request) => self.client.send(&request),
-                None => return Ok(None),
-            };
-            let page = match sent {
-                Ok(pending) => self.client.receive(pending).await,
-                Err(error) => Err(error),
-            };
-            match page {
-                Ok(page) => self.walk.turn(page),
-                Err(error) => {
-                    self.walk.end();
-                    return Err(error);
-                }
-            }
-        }
-    }
-}
-
-impl Watcher<'_> {
-    /// Everything up to this version has been told: the one to go on after, on another connection.
+    /// Walks over all pages of a listing, as a stream.
     #[must_use]
-    pub fn version(&self) -> u64 {
-        self.follow.version()
+    pub fn items<'a, P: Paged + 'a>(&self, listing: P) -> Items<'a, P> {
+        Items::new(self.clone(), listing)
     }
 
-    /// The next event; `None` after an error. This may be dropped before it is done, and loses no event.
+    /// Follows changes, from now on or from a version on, as a stream that goes on over failures of its connection (it has
+    /// one of its own): see [`Watcher`].
     ///
     /// # Errors
-    /// As [`Client::call`]; with [`Code::Slow`](crate::Code::Slow) the server has cut a client that does not keep up.
-    pub async fn next(&mut self) -> Result<Option<Event>, Error> {
-        while !self.follow.has_ended() {
-            if let Some(event) = self.follow.receive(&mut self.client.connection)? {
-                return Ok(Some(event));
-            }
-            self.client.turn().await;
+    /// As [`call`](Self::call); [`Error::Compacted`] if the server does not have all changes from that version on any more.
+    pub async fn watch(&self, watch: Watch<'_>) -> Result<Watcher, Error> {
+        let resume = Resume::new(&watch, self.namespace.as_deref());
+        Watcher::begin(self.shared.place.clone(), resume).await
+    }
+
+    /// Sends a request, once there is room for it.
+    async fn send<R: Request>(&self, request: &R, lane: usize) -> Result<Sent<R::Reply>, Error> {
+        let mut line = Vec::new();
+        request.write(self.namespace.as_deref(), &mut line)?;
+        let limit = self.shared.place.options.request_timeout;
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let bytes = u32::try_from(line.len() + REQUEST_OVERHEAD_BYTES).unwrap_or(u32::MAX);
+        let room = self.shared.room.clone().acquire_many_owned(bytes.min(self.shared.room_max));
+        let room = match by(deadline, room).await {
+            // It is never closed.
+            Some(room) => room.map_err(|_| Error::Closed.not_sent())?,
+            None => return Err(Error::Timeout(limit.unwrap_or_default()).not_sent()),
+        };
+        let sender = self.shared.lane(lane, None);
+        let progress = Arc::new(Progress::default());
+        let (caller, reply) = oneshot::channel();
+        let seat: Box<dyn Caller> = Box::new(Seat {
+            reply: caller,
+            read: R::read,
+            progress: progress.clone(),
+            load: Load::new(sender.requests.clone(), room),
+        });
+        // If the task is gone with its runtime, so is the other end of the reply.
+        _ = sender.jobs.send(Flight::new(line, request, seat));
+        Ok(Sent { reply, progress, repeat: request.repeat(), deadline })
+    }
+}
+
+impl<T> Sent<T> {
+    async fn answer(mut self, place: &Place) -> Result<T, Error> {
+        let error = match by(self.deadline, &mut self.reply).await {
+            Some(Ok(answer)) => return answer,
+            Some(Err(_)) => Error::Closed,
+            None => Error::Timeout(place.options.request_timeout.unwrap_or_default()),
+        };
+        if self.progress.cancel() {
+            return Err(error.not_sent());
         }
-        Ok(None)
+        Err(if self.repeat == Repeat::Freely { error } else { error.in_doubt() })
     }
 }
 
-impl Drop for Watcher<'_> {
-    fn drop(&mut self) {
-        self.client.connection.abandon();
+impl Shared {
+    /// The first lane with nothing under way, or else the one with the least.
+    fn idlest_lane(&self) -> usize {
+        let requests =
+            |lane: &OnceLock<Sender>| lane.get().map_or(0, |sender| sender.requests.load(Ordering::Relaxed));
+        let lanes = self.lanes.iter().map(requests).enumerate();
+        lanes.min_by_key(|&(_, requests)| requests).map_or(0, |(lane, _)| lane)
+    }
+
+    /// The lane of that number, begun if it has not been, with this connection if there is one already.
+    fn lane(&self, number: usize, connection: Option<Connection>) -> &Sender {
+        self.lanes[number].get_or_init(|| {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            self.runtime.spawn(drive(self.place.clone(), connection, jobs));
+            Sender { jobs: sender, requests: Arc::new(AtomicUsize::new(0)) }
+        })
     }
 }
 
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match limit {
-        Some(limit) => timeout(limit, future).await.map_err(io::Error::from)?,
-        None => future.await,
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("addr", &self.shared.place.addr)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 
-fn wait_error(error: io::Error, limit: Option<Duration>) -> Error {
-    match limit {
-        Some(limit) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout(limit),
-        _ => Error::Io(error),
+/// What comes of it by the deadline; `None` if that passes first.
+async fn by<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
+        None => Some(future.await),
     }
 }

@@ -1,7 +1,7 @@
 //! Following events, without the I/O: where a watch is, and which line it waits for.
 
-use crate::connection::{Connection, Pending};
 use crate::error::Error;
+use crate::exchange::{Exchange, Pending};
 use crate::reply::Event;
 
 #[derive(Debug)]
@@ -27,8 +27,8 @@ impl Follow {
     }
 
     /// Takes the next event from what has arrived; `None` if it needs more bytes.
-    pub(crate) fn receive(&mut self, connection: &mut Connection) -> Result<Option<Event>, Error> {
-        let received = self.try_receive(connection);
+    pub(crate) fn receive(&mut self, exchange: &mut Exchange) -> Result<Option<Event>, Error> {
+        let received = self.try_receive(exchange);
         self.ended = received.is_err();
         if let Ok(Some(event)) = &received {
             self.version = event.version();
@@ -36,12 +36,12 @@ impl Follow {
         received
     }
 
-    fn try_receive(&mut self, connection: &mut Connection) -> Result<Option<Event>, Error> {
+    fn try_receive(&mut self, exchange: &mut Exchange) -> Result<Option<Event>, Error> {
         let pending = match self.next.take() {
             Some(pending) => pending,
-            None => connection.expect(Event::read)?,
+            None => exchange.expect(Event::read)?,
         };
-        let received = connection.receive(&pending)?;
+        let received = exchange.receive(&pending)?;
         if received.is_none() {
             self.next = Some(pending);
         }

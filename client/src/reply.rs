@@ -1,12 +1,14 @@
 //! Replies. All of them own what they hold, so that the connection can go on while they are looked at.
 
 mod backup;
+mod compaction;
 mod entry;
 mod event;
 mod hello;
 mod object;
 
 pub use backup::Backup;
+pub use compaction::Compaction;
 pub use entry::Entry;
 pub use event::{Change, Event, EventKind};
 pub use hello::Hello;
@@ -20,6 +22,18 @@ pub struct Value {
     pub expires_ms: Option<u64>,
     /// The value: compact JSON.
     pub json: String,
+}
+
+/// A value as a type of the application.
+#[cfg(feature = "serde")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typed<T> {
+    /// The value.
+    pub value: T,
+    /// The entry's version.
+    pub version: u64,
+    /// When it expires, in Unix milliseconds.
+    pub expires_ms: Option<u64>,
 }
 
 /// What a read of one place of a value found.
@@ -81,6 +95,48 @@ pub enum Deletion<T> {
     Refused {
         /// Its version.
         version: u64,
+    },
+}
+
+/// What an increment made of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The entry's new version.
+    pub version: u64,
+    /// When it expires, in Unix milliseconds.
+    pub expires_ms: Option<u64>,
+    /// The sum.
+    pub number: i64,
+}
+
+/// What became of a patch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a patch that was refused did not happen"]
+pub enum Patched {
+    /// It was done: this is the value now.
+    Done(Value),
+    /// There is no such live entry.
+    Absent,
+    /// The entry has another version than the one asked for; nothing changed.
+    Refused {
+        /// Its version.
+        version: u64,
+    },
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a transaction that was refused did not happen"]
+pub enum Commit {
+    /// All checks held, and all operations were done.
+    Done {
+        /// The version of the last change; none if nothing was to be changed.
+        version: Option<u64>,
+    },
+    /// This check, counted from 0, did not hold; nothing changed.
+    Refused {
+        /// Which.
+        check: u64,
     },
 }
 

@@ -3,18 +3,22 @@
 //!
 //! What only the server can judge (limits, spellings, whether a cursor is its own) is left to the server.
 
+mod change;
 mod list;
 mod read;
 mod server;
+mod transaction;
 mod watch;
 mod write;
 
 use larder_protocol::reply::{Reply, ReplyError};
 use larder_protocol::{Lines, RequestError, RequestLine, lines};
 
+pub use change::{DelPrefix, Incr, Patch};
 pub use list::{List, Namespaces, Paged};
 pub use read::{Count, Entry, Exists, Get, GetPath, Mget, TimeToLive};
-pub use server::{Backup, Hello, Ping, Stats, Sync};
+pub use server::{Backup, Compact, Hello, Ping, Stats, Sync};
+pub use transaction::{Transaction, TransactionText};
 pub(crate) use watch::Begin;
 pub use watch::Watch;
 pub use write::{Del, Persist, Set, Take, Touch};
@@ -22,7 +26,7 @@ pub use write::{Del, Persist, Set, Take, Touch};
 /// A command with its arguments. It can be implemented for commands that this crate has no type for.
 pub trait Request {
     /// What the server answers, where it does not answer with an error.
-    type Reply;
+    type Reply: Send + 'static;
 
     /// Appends exactly one line, or nothing on an error. `namespace` is the client's, for a request that names none.
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError>;
@@ -32,8 +36,34 @@ pub trait Request {
         Shape::Line
     }
 
+    /// Whether a client may send it again, when the connection failed and nobody knows whether it was carried out.
+    fn repeat(&self) -> Repeat {
+        Repeat::Never
+    }
+
     /// Reads the reply; an `ERR` never comes here.
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError>;
+}
+
+/// So that a request can be sent without being given away.
+impl<R: Request> Request for &R {
+    type Reply = R::Reply;
+
+    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        (*self).write(namespace, out)
+    }
+
+    fn shape(&self) -> Shape {
+        (*self).shape()
+    }
+
+    fn repeat(&self) -> Repeat {
+        (*self).repeat()
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        R::read(replies)
+    }
 }
 
 /// Of how many lines a reply is; in any case it may be one `ERR` line instead.
@@ -47,6 +77,54 @@ pub enum Shape {
     Listing,
 }
 
+/// Whether a request may be sent again, when nobody knows whether it was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It changes nothing.
+    Freely,
+    /// It changes an entry that must have a certain version, and gives it another. Versions are never used twice, so it
+    /// cannot happen a second time.
+    UnderVersion,
+    /// It may happen twice, and whoever sends it does not mind.
+    Anyway,
+    /// It would happen twice.
+    Never,
+}
+
+/// A write that a client sends again when nobody knows whether it was carried out, since its sender does not mind if it
+/// happens twice, or later than something else.
+///
+/// ```
+/// use larder_client::request::{Again, Set};
+///
+/// let heartbeat = Again(Set::new("alive", "true"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Again<R>(pub R);
+
+impl<R: Request> Request for Again<R> {
+    type Reply = R::Reply;
+
+    fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        self.0.write(namespace, out)
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
+    fn repeat(&self) -> Repeat {
+        match self.0.repeat() {
+            Repeat::Never => Repeat::Anyway,
+            repeat => repeat,
+        }
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        R::read(replies)
+    }
+}
+
 /// The lines of one reply, parsed one after the other.
 #[derive(Clone, Debug)]
 pub struct Replies<'a>(Lines<'a>);
@@ -54,6 +132,12 @@ pub struct Replies<'a>(Lines<'a>);
 impl<'a> Replies<'a> {
     pub(crate) fn new(reply: &'a [u8]) -> Self {
         Self(lines(reply))
+    }
+
+    /// The lines as they came, without their line ends.
+    #[must_use]
+    pub fn lines(self) -> Lines<'a> {
+        self.0
     }
 
     /// The one line of a reply of [`Shape::Line`].

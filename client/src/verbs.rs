@@ -23,6 +23,14 @@ macro_rules! verbs {
             mget(keys: &[&str]) -> Vec<Option<reply::Value>> = request::Mget::new(keys);
             /// Deletes an entry. Options are those of [`request::Del`].
             del(key: &str) -> reply::Deletion<u64> = request::Del::new(key);
+            /// Deletes all entries whose keys begin so, and tells how many. Options are those of [`request::DelPrefix`].
+            del_prefix(prefix: &str) -> u64 = request::DelPrefix::new(prefix);
+            /// Adds to a number; an absent entry counts as 0. Options are those of [`request::Incr`].
+            incr(key: &str, by: i64) -> reply::Number = request::Incr::new(key).by(by);
+            /// Merges a JSON merge patch into a value. Options are those of [`request::Patch`].
+            patch(key: &str, json: &str) -> reply::Patched = request::Patch::new(key, json);
+            /// Carries out a transaction.
+            transact(transaction: &request::Transaction<'_>) -> reply::Commit = transaction;
             /// Counts how many of up to 1,000 keys are live.
             exists(keys: &[&str]) -> u64 = request::Exists::new(keys);
             /// Tells how long an entry still lives.
@@ -41,6 +49,8 @@ macro_rules! verbs {
             sync() -> u64 = request::Sync;
             /// Asks for counters, sizes and lag, as a JSON object.
             stats() -> String = request::Stats;
+            /// Has the server give the disk space of all that is dead back, and waits until that is done.
+            compact() -> reply::Compaction = request::Compact;
             /// Has the server write a backup of that name, and waits until it is durable.
             backup(name: &str) -> reply::Backup = request::Backup::new(name);
         }

@@ -29,11 +29,11 @@ impl<P: Paged> Walk<P> {
         self.items.next()
     }
 
-    /// The request for the next page, if there is one.
-    pub(crate) fn next_page(&self) -> Option<P::Request<'_>> {
+    /// The listing, and the cursor of its next page, if there is one; see [`Paged::page_at`].
+    pub(crate) fn next_page(&self) -> Option<(P, Option<String>)> {
         match &self.place {
-            Place::First => Some(self.listing.page_at(None)),
-            Place::Next(cursor) => Some(self.listing.page_at(Some(cursor))),
+            Place::First => Some((self.listing, None)),
+            Place::Next(cursor) => Some((self.listing, Some(cursor.clone()))),
             Place::Last => None,
         }
     }

@@ -58,7 +58,9 @@ mod expiry;
 mod feed;
 mod flush;
 mod index;
+mod inspect;
 mod options;
+mod plan;
 mod recovery;
 mod repair;
 mod report;
@@ -83,6 +85,7 @@ pub use entry::{Condition, Decision, Entry, Expiry, Put, Quota, Refusal, Stamp};
 pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Changes, Feed, News, Watch};
 pub use index::Key;
+pub use inspect::{Inspection, inspect};
 pub use options::{Durability, Limits, Options};
 pub use repair::{
     Damage, EntryName, Event, LostEntry, SalvageOptions, SalvageReport, VerifyReport, Versions, salvage,
@@ -95,4 +98,4 @@ pub use snapshot::{Snapshot, SnapshotLimits, SnapshotPage};
 pub use state::{Found, NamespacePage, NamespaceScan, Page, Passed, Scan, Values};
 pub use store::Store;
 pub use view::View;
-pub use writer::{Deleted, Transaction, Writer};
+pub use writer::{Cleared, Deleted, Transaction, Writer};

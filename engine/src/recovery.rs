@@ -105,6 +105,12 @@ pub(crate) fn look(disk: &dyn Disk, create: bool) -> Result<()> {
     if is_ours { Ok(()) } else { check_new(disk, &names, create) }
 }
 
+/// Refuses a directory without a store in it.
+pub(crate) fn check_there(disk: &dyn Disk) -> Result<()> {
+    let names = list(disk)?;
+    if names.iter().any(|name| name == MANIFEST_FILE) { Ok(()) } else { check_new(disk, &names, false) }
+}
+
 fn list(disk: &dyn Disk) -> Result<Vec<String>> {
     disk.list().map_err(|error| {
         let location = disk.location();

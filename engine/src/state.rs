@@ -279,6 +279,21 @@ impl Glance {
         self.slot(state, at).map(|slot| self.found(state, slot))
     }
 
+    /// Whether there is no live entry because the last one has expired. That depends on the entry, which stands before
+    /// the removals that a miss depends on, and not on its expire record: without it the entry is overdue.
+    pub(crate) fn has_expired(&mut self, state: &State, at: Address<'_>) -> bool {
+        match state.index.get(at) {
+            Some(slot) => {
+                self.depends_on(slot.sequence);
+                is_expired(slot.deadline, self.now_ms)
+            }
+            None => {
+                self.depends_on(state.index.removed(at.tenant(), at.namespace()));
+                state.index.has_expired(at)
+            }
+        }
+    }
+
     pub(crate) fn found(&mut self, state: &State, slot: Slot) -> Found {
         let memory = state.unwritten(&slot).map(|record| {
             let copy = self.copies.entry(slot.sequence).or_insert_with(|| Arc::from(record));
@@ -311,27 +326,34 @@ impl Glance {
     }
 
     pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
-        self.depends_on(state.index.changed(tenant, scan.namespace));
-        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return Page::default() };
-        let range = state.index.range(namespace, &scan.range());
-        if scan.reverse {
-            self.page(state, range.rev(), scan.limit)
-        } else {
-            self.page(state, range, scan.limit)
-        }
+        let (slots, more) = self.slots(state, tenant, scan);
+        let found = |(key, slot)| (key, self.found(state, slot));
+        Page { items: slots.into_iter().map(found).collect(), more }
     }
 
-    fn page<'s>(
+    /// Keys and slots of a page, and whether live entries follow.
+    pub(crate) fn slots(
         &mut self,
         state: &State,
+        tenant: Tenant,
+        scan: &Scan<'_>,
+    ) -> (Vec<(Key, Slot)>, bool) {
+        self.depends_on(state.index.changed(tenant, scan.namespace));
+        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else {
+            return (Vec::new(), false);
+        };
+        let range = state.index.range(namespace, &scan.range());
+        if scan.reverse { self.live(range.rev(), scan.limit) } else { self.live(range, scan.limit) }
+    }
+
+    fn live<'s>(
+        &self,
         range: impl Iterator<Item = (&'s Key, Slot)>,
         limit: usize,
-    ) -> Page {
-        let now_ms = self.now_ms;
-        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, now_ms));
-        let found = |(key, slot): (&Key, Slot)| (key.clone(), self.found(state, slot));
-        let items = live.by_ref().take(limit).map(found).collect();
-        Page { items, more: live.next().is_some() }
+    ) -> (Vec<(Key, Slot)>, bool) {
+        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, self.now_ms));
+        let slots = live.by_ref().take(limit).map(|(key, slot)| (key.clone(), slot)).collect();
+        (slots, live.next().is_some())
     }
 
     pub(crate) fn pass(

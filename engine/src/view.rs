@@ -35,6 +35,12 @@ impl View<'_> {
         self.glance.slot(self.state, at).map(|slot| slot.stamp())
     }
 
+    /// Whether there is no live entry at an address, and the last one there was not deleted but has expired. It can be told
+    /// until compaction has dropped the last record of it; from then on this is false.
+    pub fn has_expired(&mut self, at: Address<'_>) -> bool {
+        self.glance.has_expired(self.state, at)
+    }
+
     /// How many live entries of a namespace have keys that start with `prefix`.
     pub fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
         self.glance.count(self.state, tenant, namespace, prefix)

@@ -11,12 +11,13 @@ use crate::commit::Progress;
 use crate::entry::{Condition, Decision, Entry, Expiry, Put, Quota, Stamp};
 use crate::error::{Error, Result};
 use crate::expiry::Due;
-use crate::index::{Held, Slot, Tombstone};
+use crate::index::{Held, Key, Slot, Tombstone};
 use crate::log::catalog::{Catalog, Need};
 use crate::log::format::FRAME_BYTES_SOFT;
 use crate::log::frame::HEADER_BYTES as FRAME_HEADER_BYTES;
-use crate::log::record::{self, Kind, Record};
+use crate::log::record::{Kind, Record};
 use crate::options::Limits;
+use crate::plan::{Plan, Step};
 use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::{Place, Undo};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub struct Writer<'s> {
     state: &'s mut State,
     means: Means<'s>,
     pub(crate) glance: Glance,
-    plan: Vec<Step>,
+    plan: Plan,
     quota: Option<Account>,
     /// Bytes of what was written.
     pub(crate) logged_bytes: u64,
@@ -55,29 +56,6 @@ struct Account {
     live: Option<u64>,
 }
 
-/// One record of a plan.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    /// Where it is encoded in the scratch buffer.
-    start: usize,
-    end: usize,
-    sequence: u64,
-    kind: Kind,
-    /// What the index will hold for the entry, its place in the log apart.
-    slot: Option<Slot>,
-}
-
-impl Step {
-    /// By how much it changes the number of live entries. What expires was not live before.
-    fn change(&self) -> i64 {
-        match (self.slot, self.kind) {
-            (Some(slot), _) => i64::from(slot.creation == self.sequence),
-            (None, Kind::Expire) => 0,
-            (None, _) => -1,
-        }
-    }
-}
-
 /// What a delete did.
 #[derive(Debug, Clone)]
 pub struct Deleted {
@@ -87,11 +65,23 @@ pub struct Deleted {
     pub found: Found,
 }
 
+/// What a delete of many did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many entries it has removed.
+    pub count: u64,
+    /// The key of the last of them.
+    pub last: Option<Key>,
+    /// Whether live entries follow.
+    pub more: bool,
+}
+
 impl<'s> Writer<'s> {
     pub(crate) fn new(state: &'s mut State, means: Means<'s>, glance: Glance) -> Writer<'s> {
         // A closure that panicked may have left an unfinished plan.
         state.scratch.clear();
-        Writer { state, means, glance, plan: Vec::new(), quota: None, logged_bytes: 0 }
+        let plan = Plan::new(state.index.tagger());
+        Writer { state, means, glance, plan, quota: None, logged_bytes: 0 }
     }
 
     /// Holds what is put from here on to the quota of a tenant, that tenant's entries alone.
@@ -119,6 +109,12 @@ impl<'s> Writer<'s> {
     /// Version and expiry of the live entry at an address.
     pub fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
         self.glance.slot(self.state, at).map(|slot| slot.stamp())
+    }
+
+    /// Whether there is no live entry at an address, and the last one there was not deleted but has expired. It can be told
+    /// until compaction has dropped the last record of it; from then on this is false.
+    pub fn has_expired(&mut self, at: Address<'_>) -> bool {
+        self.glance.has_expired(self.state, at)
     }
 
     /// How many live entries of a namespace have keys that start with `prefix`.
@@ -171,6 +167,27 @@ impl<'s> Writer<'s> {
         self.finish(decision, Some(at))
     }
 
+    /// Removes the live entries of a page, all of them or none: at most [`Limits::transaction_operations`], whatever its limit.
+    /// Their values are not looked at. To remove more, go on after the last one, and let others have their turn in between.
+    ///
+    /// [`Limits::transaction_operations`]: crate::Limits::transaction_operations
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] or [`Error::Io`]; nothing was changed then.
+    pub fn delete_page(&mut self, tenant: Tenant, page: &Scan<'_>) -> Result<Cleared> {
+        let limit = page.limit.min(self.means.limits.transaction_operations);
+        let (mut slots, more) = self.glance.slots(self.state, tenant, &Scan { limit, ..*page });
+        for (key, slot) in &slots {
+            match Address::new(tenant, page.namespace, key) {
+                Ok(at) => _ = self.plan_removal(at, Kind::Delete, slot),
+                Err(_) => debug_assert!(false, "the index holds checked addresses only"),
+            }
+        }
+        let count = slots.len() as u64;
+        let last = slots.pop().map(|(key, _)| key);
+        self.finish(Ok(Cleared { count, last, more }), None)
+    }
+
     /// Ends those entries that are still what was found due, and overdue. Returns their deadlines.
     ///
     /// # Errors
@@ -198,6 +215,7 @@ impl<'s> Writer<'s> {
         &mut self,
         operations: impl FnOnce(&mut Transaction<'_, 's>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.plan.begin_transaction();
         match operations(&mut Transaction { writer: self, operations: 0 }) {
             Ok(result) => self.finish(Ok(result), None).map_err(E::from),
             Err(error) => {
@@ -270,7 +288,7 @@ impl<'s> Writer<'s> {
         };
         let (limit, live) = (*limit, *live);
         // The plan may hold entries of others; they count as its own here, where it is only looked whether it may matter.
-        let most = self.state.index.entries_of(tenant) + self.plan.len() as u64;
+        let most = self.state.index.entries_of(tenant) + self.plan.steps.len() as u64;
         if most < limit {
             return Ok(());
         }
@@ -292,7 +310,7 @@ impl<'s> Writer<'s> {
             let record = Record::trusted(&self.state.scratch[step.start..step.end]);
             record.is_some_and(|record| record.tenant == tenant)
         };
-        self.plan.iter().filter(of_tenant).map(Step::change).sum()
+        self.plan.steps.iter().filter(of_tenant).map(Step::change).sum()
     }
 
     fn plan_delete(&mut self, at: Address<'_>, condition: Condition) -> Decision<Option<Deleted>> {
@@ -317,7 +335,7 @@ impl<'s> Writer<'s> {
 
     /// The newest slot of an entry, overdue or not, with what this plan has already changed.
     fn newest(&mut self, at: Address<'_>) -> Option<Slot> {
-        if let Some(step) = self.planned(at) {
+        if let Some(step) = self.plan.newest(&self.state.scratch, at) {
             return step.slot;
         }
         let present = self.state.index.get(at);
@@ -325,14 +343,12 @@ impl<'s> Writer<'s> {
         present
     }
 
-    fn planned(&self, at: Address<'_>) -> Option<&Step> {
-        self.plan.iter().rev().find(|step| record::is_of(&self.state.scratch[step.start..step.end], at))
-    }
-
     /// What a slot points at, which may be a record of this plan.
     fn found(&mut self, slot: Slot) -> Found {
-        let planned = self.plan.iter().find(|step| step.sequence == slot.sequence);
-        match planned {
+        // The steps of a plan have successive sequences.
+        let index = slot.sequence.checked_sub(self.state.next_sequence);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| self.plan.steps.get(index)) {
             Some(step) => {
                 let record = &self.state.scratch[step.start..step.end];
                 Found::new(slot, Some(Arc::from(record)))
@@ -353,7 +369,7 @@ impl<'s> Writer<'s> {
     }
 
     fn next_sequence(&self) -> u64 {
-        self.state.next_sequence + self.plan.len() as u64
+        self.state.next_sequence + self.plan.steps.len() as u64
     }
 
     fn plan_put_record(&mut self, record: &Record<'_>) -> Stamp {
@@ -391,17 +407,14 @@ impl<'s> Writer<'s> {
     }
 
     fn plan_record(&mut self, record: &Record<'_>, slot: Option<Slot>) {
-        let start = self.state.scratch.len();
-        record.encode(&mut self.state.scratch);
-        let end = self.state.scratch.len();
-        self.plan.push(Step { start, end, sequence: record.sequence, kind: record.kind, slot });
+        self.plan.push(&mut self.state.scratch, record, slot);
     }
 
     /// Carries the plan out, if `decision` is none against it. `at` is the entry that all of it is about, if it is
     /// but one.
     fn finish<T>(&mut self, decision: Result<T>, at: Option<Address<'_>>) -> Result<T> {
         let done = match decision {
-            Ok(result) if self.plan.is_empty() => Ok(result),
+            Ok(result) if self.plan.steps.is_empty() => Ok(result),
             Ok(result) => self.place().map(|()| {
                 self.carry_out(at);
                 result
@@ -415,7 +428,7 @@ impl<'s> Writer<'s> {
     /// Makes room for the plan in one frame of the log.
     fn place(&mut self) -> Result<()> {
         let payload = self.state.scratch.len();
-        let removes = self.plan.iter().all(|step| step.slot.is_none());
+        let removes = self.plan.steps.iter().all(|step| step.slot.is_none());
         let need = if removes { Need::Removals } else { Need::Puts };
         if !self.state.tail.frame_has_room(need, payload) {
             let buffer = std::mem::take(&mut self.state.frame_buffer);
@@ -436,7 +449,7 @@ impl<'s> Writer<'s> {
             self.quota.iter_mut().for_each(|account| account.live = Some(live));
         }
         let State { index, tail, scratch, next_sequence, snapshots, .. } = &mut *self.state;
-        for step in &self.plan {
+        for step in &self.plan.steps {
             let encoded = &scratch[step.start..step.end];
             let named = || Record::trusted(encoded).and_then(|record| record.address());
             let Some(at) = at.or_else(named) else {
@@ -457,7 +470,7 @@ impl<'s> Writer<'s> {
             snapshots.note(at, &previous);
             tail.note(Undo { at: frame_at, previous });
         }
-        *next_sequence += self.plan.len() as u64;
+        *next_sequence += self.plan.steps.len() as u64;
         self.glance.observed = self.glance.observed.max(*next_sequence - 1);
         self.logged_bytes += scratch.len() as u64;
     }
@@ -517,9 +530,9 @@ impl<'s> Transaction<'_, 's> {
 
     /// Plans an operation more, and takes it back if that is too much.
     fn step<T>(&mut self, plan: impl FnOnce(&mut Writer<'s>) -> Result<T>) -> Result<T> {
-        let (steps, length) = (self.writer.plan.len(), self.writer.state.scratch.len());
+        let (steps, length) = (self.writer.plan.steps.len(), self.writer.state.scratch.len());
         let result = plan(self.writer)?;
-        self.operations += usize::from(self.writer.plan.len() > steps);
+        self.operations += usize::from(self.writer.plan.steps.len() > steps);
         let (operations, bytes) = (self.operations, self.writer.state.scratch.len());
         let limits = self.writer.means.limits;
         // One operation alone is bounded by the limits on values.

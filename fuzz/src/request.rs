@@ -1,14 +1,16 @@
 //! The protocol, from a stream of bytes to requests and replies.
 //!
-//! Input: four lengths of the pieces in which the stream arrives, one byte for the limit on lines, then the stream.
+//! Input: four lengths of the pieces in which the stream arrives, one byte for the limit on lines, one for how much longer
+//! that of a transaction may be, then the stream.
 
 use crate::input::Input;
 use crate::rewrite::rewrite;
 use bytes::BytesMut;
-use larder_protocol::json::{JsonFault, at_pointer, compact, decode_string, encode_string};
+use larder_protocol::json::{JsonFault, at_pointer, compact, decode_string, encode_string, merge_patch};
 use larder_protocol::reply::{Event, No, Reply, write};
 use larder_protocol::{
-    Frame, Limits, LineCodec, Ttl, deadline, decode_cursor, encode_cursor, lines, parse, write_token,
+    Frame, Limits, LineCodec, LineLimits, Ttl, deadline, decode_cursor, encode_cursor, lines, parse,
+    write_token,
 };
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -31,14 +33,15 @@ enum Seen {
 pub fn request(input: &[u8]) {
     let mut input = Input::new(input);
     let lengths: [u8; 4] = input.array();
-    let limit = match input.byte() {
-        u8::MAX => Limits::DEFAULT.line_bytes(),
+    let line_bytes = match input.byte() {
+        u8::MAX => Limits::DEFAULT.lines().line_bytes,
         small => 16 + usize::from(small) * 4,
     };
+    let limits = LineLimits { line_bytes, transaction_bytes: line_bytes + usize::from(input.byte()) * 4 };
     let stream = input.rest();
-    let seen = cut(limit, iter::once(stream));
-    assert_eq!(seen, cut(limit, stream.chunks(1)), "one byte at a time");
-    assert_eq!(seen, cut(limit, pieces(stream, lengths)), "in pieces of {lengths:?}");
+    let seen = cut(limits, iter::once(stream));
+    assert_eq!(seen, cut(limits, stream.chunks(1)), "one byte at a time");
+    assert_eq!(seen, cut(limits, pieces(stream, lengths)), "in pieces of {lengths:?}");
     let mut before: &[u8] = b"";
     for line in &seen {
         if let Seen::Line(line) = line {
@@ -61,8 +64,8 @@ fn pieces(mut stream: &[u8], lengths: [u8; 4]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn cut<'a>(limit: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Seen> {
-    let mut codec = LineCodec::new(limit);
+fn cut<'a>(limits: LineLimits, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Seen> {
+    let mut codec = LineCodec::new(limits);
     let mut buffer = BytesMut::new();
     let mut seen = Vec::new();
     for piece in pieces {
@@ -70,7 +73,7 @@ fn cut<'a>(limit: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Seen> {
         while let Some(frame) = codec.decode(&mut buffer).expect("the codec does no I/O") {
             note(frame, &mut seen);
         }
-        assert!(buffer.len() <= limit, "what is over the limit is not kept");
+        assert!(buffer.len() <= limits.transaction_bytes, "what is over the limit is not kept");
     }
     while let Some(frame) = codec.decode_eof(&mut buffer).expect("the codec does no I/O") {
         note(frame, &mut seen);
@@ -165,6 +168,9 @@ fn written(out: &[u8]) -> Result<Reply<'_>, larder_protocol::reply::ReplyError> 
 fn check_text(text: &str, before: &[u8]) {
     check_json(text);
     check_pointer(text, before);
+    if let Ok(before) = str::from_utf8(before) {
+        check_merge(before, text);
+    }
     check_string(text);
     if let Ok(name) = decode_cursor(text) {
         let mut cursor = Vec::new();
@@ -226,6 +232,34 @@ fn check_pointer(pointer: &str, document: &[u8]) {
     }
 }
 
+/// A merge patch gives what the pseudo code of RFC 7396 gives; of what is no JSON it gives anything or an error.
+fn check_merge(target: &str, patch: &str) {
+    let _ = merge_patch(target, patch);
+    let compacted = |text: &str| compact(text, 128).ok().map(|document| document.text.into_owned());
+    let (Some(target), Some(patch)) = (compacted(target), compacted(patch)) else { return };
+    let tree = |text: &str| serde_json::from_str::<Value>(text);
+    if let (Ok(old), Ok(change)) = (tree(&target), tree(&patch)) {
+        let merged = merge_patch(&target, &patch).expect("both are valid");
+        assert_eq!(compacted(&merged).as_ref(), Some(&merged), "the result is valid and compact");
+        assert_eq!(tree(&merged).expect("as valid as the two"), merged_trees(old, &change));
+    }
+}
+
+fn merged_trees(target: Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else { return patch.clone() };
+    let mut members = match target {
+        Value::Object(members) => members,
+        _ => serde_json::Map::new(),
+    };
+    for (name, value) in patch {
+        let old = members.remove(name).unwrap_or(Value::Null);
+        if !value.is_null() {
+            members.insert(name.clone(), merged_trees(old, value));
+        }
+    }
+    Value::Object(members)
+}
+
 fn check_string(text: &str) {
     if text.starts_with('"') && text.ends_with('"') {
         assert_eq!(decode_string(text).ok().map(Cow::into_owned), serde_json::from_str(text).ok());
@@ -238,22 +272,28 @@ fn check_string(text: &str) {
 
 /// Valid inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    const STREAMS: [&str; 10] = [
+    const STREAMS: [&str; 15] = [
         "PING\r\n\nGET session:42 path=/user/tags/1 ns=app\nQUIT\n",
         "SET \"user 42\" ttl=5m if=absent type=JSON desc=\"a \\u00e9 note\" { \"a\" : [1.0, -1e400, true, null] }\n",
         "SET k at=2030-01-31T12:00:00.5Z type=DATETIME \"2030-01-31T12:00:00Z\"\nTOUCH k ttl=PT5M\nTTL k\nPERSIST k\n",
         "SET k at=9999-12-31T23:59:60.999999999-23:59 1\nTOUCH k at=1970-01-01T23:59:00.000000001+23:59\n",
         "MGET a b \"c=d\" ns=x\nEXISTS a a\nDEL a if=17 get=1\nENTRY a\nSET k keepttl=1 if=present \"\\ud83d\\ude00\"\n",
         "LIST prefix=user: limit=10 cursor=dXNlcjoy reverse=1 values=1\nCOUNT prefix=\"\"\nNAMESPACES limit=5 cursor=YQ\n",
-        "HELLO token=secret name=test\nNS app\nNS\nHELP get\nSYNC\nSTATS\n",
+        "HELLO token=secret name=test\nNS app\nNS\nHELP get\nSYNC\nSTATS\nAUTH lk_1_2\n",
+        "ORG create acme plan=team entries=600 value_bytes=- rate=5\nORG set acme plan=free\nORG list\nORG delete acme\n",
+        "KEY create org=acme scope=read_only ns=a,b* ttl=1h name=\"a b\"\nKEY list org=acme\nKEY revoke 0a\n",
+        "INCR k by=-5 init=10 ttl=5m ns=x\nPATCH k if=3 {\"a\":{\"b\":null},\"c\":1.0}\nDELPREFIX user: dry=1\nCOMPACT\n",
+        "TXN ns=n {\"check\":[{\"key\":\"a\",\"version\":7},{\"key\":\"b\",\"ns\":\"m\",\"version\":null}],\"ops\":[[\"set\",\"a\",{\"x\":[1]},{\"ttl\":60,\"type\":\"JSON\",\"desc\":\"d\"}],[\"set\",\"b\",1,{\"keepttl\":true}],[\"set\",\"c\",null,{\"at\":\"2030-01-31T12:00:00Z\"}],[\"del\",\"a\",{\"ns\":\"m\"}]]}\n",
+        "{\"a\":{\"b\":1,\"c\":2},\"a\":{\"x\":[{}]},\"\\u0062\":1}\n{\"a\":{\"x\":null,\"y\":{\"z\":null}},\"b\":{\"c\":1}}\n",
         "OK 17 -\nVAL 17 1700000000000 {\"a\":1}\nNIL\nNO EXISTS 3\nNO PATH\nITEM \"a b\" 4 - [1]\nEND 1 next=YQ\n",
         "EVT set 5 default \"k 1\" - 1\nEVT expire 6 default k 9\nEVT progress 7\nERR BADJSON value, at byte 7\n",
         "{\"user\":{\"tags\":[\"a\",\"b\"],\"a/b\":{\"~\":0}}}\n/user/tags/1\n{\"\\u0061\":1,\"a\":[{}]}\n/a/0\n[[[[]]]]\n/0/0\n",
     ];
-    let head = |limit: u8| [3, 0, 16, 255, limit];
+    let head = |limit: u8| [3, 0, 16, 255, limit, 4];
     let stream = |text: &str| [&head(u8::MAX)[..], text.as_bytes()].concat();
     let http = [&head(8)[..], b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"].concat();
     let long = [&head(0)[..], &[b'x'; 40], b"\nPING\n", &[b'y'; 300]].concat();
+    let longer = [&head(0)[..], b"TXN {\"ops\":[[\"del\",\"a\"]]}\nTXN ", &[b' '; 40], b"\nPING\n"].concat();
     let tls = [&head(8)[..], b"\r\n\x16\x03\x01\x00\x05\x01\nPING\n"].concat();
-    STREAMS.iter().map(|text| stream(text)).chain([http, long, tls]).collect()
+    STREAMS.iter().map(|text| stream(text)).chain([http, long, longer, tls]).collect()
 }

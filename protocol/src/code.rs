@@ -38,7 +38,7 @@ macro_rules! codes {
 }
 
 codes! {
-    BadCmd      "BADCMD"      false "No such command, or none in this version."
+    BadCmd      "BADCMD"      false "No such command."
     BadArg      "BADARG"      false "An argument is missing, superfluous or malformed."
     BadOpt      "BADOPT"      false "An option is unknown, repeated, or excludes another."
     BadKey      "BADKEY"      false "A key breaks the rules for keys."
@@ -49,7 +49,7 @@ codes! {
     Encoding    "ENCODING"    false "The line is not UTF-8."
     Type        "TYPE"        false "A value does not fit its type."
     Range       "RANGE"       false "A number leaves its range."
-    TooBig      "TOOBIG"      false "A value or description is over its limit."
+    TooBig      "TOOBIG"      false "A value, a description or a transaction is over its limit."
     TooLong     "TOOLONG"     false "The line is over its limit."
     NoAuth      "NOAUTH"      false "The connection must authenticate first."
     Denied      "DENIED"      false "The key does not allow this."

@@ -1,9 +1,10 @@
 //! From a stream of bytes to lines, for a server.
 //!
 //! The codec cuts whole runs of complete lines from the buffer with one split, since a pipelining client sends many
-//! at a time; [`lines`](crate::lines()) then walks over such a run. What a line says is of no interest here, with one
-//! exception: a browser must not be able to drive this port, so a first line that is HTTP is told apart, and a TLS handshake is,
-//! whose client would wait for an answer that no line gets.
+//! at a time; [`lines`](crate::lines()) then walks over such a run. What a line says is of no interest here, with two
+//! exceptions: a browser must not be able to drive this port, so a first line that is HTTP is told apart, and a TLS handshake is,
+//! whose client would wait for an answer that no line gets; and the line of a `TXN` may be longer than others, so a line
+//! that gets too long is looked at for its verb before its end has come.
 
 use std::io;
 
@@ -12,12 +13,17 @@ use memchr::{memchr, memrchr};
 use tokio_util::codec::Decoder;
 
 use crate::http_guard::{FirstLine, is_tls};
+use crate::limits::LineLimits;
+use crate::table::Verb;
 
 /// Bytes up to which complete lines are handed over together; a longer line comes alone.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A line of this many times the limit, still without its end, closes the connection.
+/// A line of this many times its limit, still without its end, closes the connection.
 pub const OVERRUN_FACTOR: usize = 16;
+
+/// A line over the limit is a `TXN`'s if its verb stands within so many bytes.
+const VERB_BYTES_MAX: usize = 64;
 
 /// What the codec finds in the stream, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,33 +45,48 @@ pub enum Frame {
 /// Cuts a stream into [`Frame`]s.
 #[derive(Debug)]
 pub struct LineCodec {
-    line_bytes_max: usize,
+    limits: LineLimits,
     /// Bytes at the start of the buffer that are known to hold no LF.
     searched: usize,
     /// Bytes of the present line that are gone from the buffer because it is over the limit.
     discarded: usize,
+    /// The limit that the line is over, once its beginning is gone.
+    exceeded: usize,
     /// Watches the first line of the connection, until it has passed.
     first_line: Option<FirstLine>,
     closed: bool,
 }
 
 impl LineCodec {
-    /// A codec for one connection; a line may have that many bytes before its LF.
+    /// A codec for one connection.
     #[must_use]
-    pub fn new(line_bytes_max: usize) -> Self {
+    pub fn new(limits: LineLimits) -> Self {
         Self {
-            line_bytes_max,
+            limits,
             searched: 0,
             discarded: 0,
+            exceeded: 0,
             first_line: Some(FirstLine::default()),
             closed: false,
         }
     }
 
-    /// Changes the limit, as authentication does. Below [`CHUNK_BYTES`] every line comes alone, so that no line is
+    /// Changes the limits, as authentication does. Below [`CHUNK_BYTES`] every line comes alone, so that no line is
     /// judged by a limit that the line before it lifts.
-    pub fn set_line_bytes_max(&mut self, line_bytes_max: usize) {
-        self.line_bytes_max = line_bytes_max;
+    pub fn set_limits(&mut self, limits: LineLimits) {
+        self.limits = limits;
+    }
+
+    /// The limit of the present line, whose first bytes these are if none of it is gone.
+    fn limit(&self, line: &[u8]) -> usize {
+        let LineLimits { line_bytes, transaction_bytes } = self.limits;
+        if self.discarded > 0 {
+            self.exceeded
+        } else if line.len() > line_bytes && is_transaction(&line[..line_bytes.min(VERB_BYTES_MAX)]) {
+            line_bytes.max(transaction_bytes)
+        } else {
+            line_bytes
+        }
     }
 
     /// Whether a line has begun that has not ended, given what the last decoding left in the buffer.
@@ -95,7 +116,7 @@ impl LineCodec {
         let http = first_line.is_http();
         self.first_line = None;
         // A line that overran is called that, whether its end came at once or would have been awaited in vain.
-        let http = http && !self.overruns(self.discarded + at);
+        let http = http && !overruns(self.discarded + at, self.limit(&buffer[..at]));
         // The search for the run of lines begins with this LF.
         self.searched = at;
         http.then_some(Frame::Http)
@@ -103,7 +124,7 @@ impl LineCodec {
 
     /// Cuts what is complete and within the limit; `None` if nothing is.
     fn cut(&mut self, buffer: &mut BytesMut) -> Option<Frame> {
-        if self.line_bytes_max >= CHUNK_BYTES && self.discarded == 0 {
+        if self.limits.line_bytes >= CHUNK_BYTES && self.discarded == 0 {
             let window = buffer.len().min(CHUNK_BYTES);
             if self.searched < window
                 && let Some(at) = memrchr(b'\n', &buffer[self.searched..window])
@@ -119,40 +140,38 @@ impl LineCodec {
             return None;
         };
         self.searched = 0;
-        let length = self.discarded + at;
-        if length <= self.line_bytes_max {
+        let (length, limit) = (self.discarded + at, self.limit(&buffer[..at]));
+        if length <= limit {
             return Some(Frame::Lines(buffer.split_to(at + 1)));
         }
         self.discarded = 0;
         buffer.advance(at + 1);
-        Some(self.over_limit(length))
+        Some(self.over_limit(length, limit))
     }
 
     /// The frame of a line over the limit that is complete or will never be.
-    fn over_limit(&mut self, length: usize) -> Frame {
-        if !self.overruns(length) {
+    fn over_limit(&mut self, length: usize, limit: usize) -> Frame {
+        if !overruns(length, limit) {
             return Frame::TooLong;
         }
         self.closed = true;
         Frame::Overrun
     }
 
-    fn overruns(&self, length: usize) -> bool {
-        length > self.line_bytes_max.saturating_mul(OVERRUN_FACTOR)
-    }
-
     /// Lets go of a line that is over the limit before its end has come; a frame only if the end need not be awaited.
     fn discard(&mut self, buffer: &mut BytesMut) -> Option<Frame> {
-        if self.discarded + buffer.len() <= self.line_bytes_max {
+        let limit = self.limit(buffer);
+        if self.discarded + buffer.len() <= limit {
             return None;
         }
         if let Some(first_line) = &mut self.first_line {
             first_line.note(buffer);
         }
         self.discarded += buffer.len();
+        self.exceeded = limit;
         self.searched = 0;
         buffer.clear();
-        match self.over_limit(self.discarded) {
+        match self.over_limit(self.discarded, limit) {
             Frame::TooLong => None,
             overrun => Some(overrun),
         }
@@ -187,6 +206,18 @@ impl Decoder for LineCodec {
         self.discarded = 0;
         Ok(if rest > 0 && !self.closed { Some(Frame::Incomplete) } else { None })
     }
+}
+
+fn overruns(length: usize, limit: usize) -> bool {
+    length > limit.saturating_mul(OVERRUN_FACTOR)
+}
+
+/// Whether a line that begins so is the request of a `TXN`, as the parser will find: its verb, and something after it.
+fn is_transaction(line: &[u8]) -> bool {
+    let start = line.iter().take_while(|&&byte| byte == b' ').count();
+    let rest = &line[start..];
+    let verb = rest.iter().position(|&byte| byte == b' ').map(|end| &rest[..end]);
+    verb.and_then(Verb::from_name) == Some(Verb::Txn)
 }
 
 /// The place of the first LF at or after `from`.

@@ -3,6 +3,7 @@
 mod line;
 mod manage;
 mod parse;
+mod transaction;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::value_type::ValueType;
 
 pub use manage::{Key, Limit, NewKey, Org, Settings};
 pub use parse::{check_backup_name, parse};
+pub use transaction::{CHECKS_MAX, Check, OPERATIONS_MAX, Operation, Transaction, Write};
 
 /// Most keys of one `MGET` or `EXISTS`.
 pub const KEYS_MAX: usize = 1_000;
@@ -54,7 +56,7 @@ pub enum Command<'a> {
     Ping,
     /// Answers `OK` and closes.
     Quit,
-    /// Lists the commands, or explains one that is available.
+    /// Lists the commands, or explains one.
     Help(Option<Verb>),
     /// Reads a value, or the place of it that `path` points at.
     Get {
@@ -106,6 +108,10 @@ pub enum Command<'a> {
         /// The key.
         key: Cow<'a, str>,
     },
+    /// Adds to a number.
+    Incr(Incr<'a>),
+    /// Merges into a value.
+    Patch(Patch<'a>),
     /// Lists entries.
     List(List<'a>),
     /// Counts entries.
@@ -122,12 +128,23 @@ pub enum Command<'a> {
         /// The namespace after which to go on.
         after: Option<String>,
     },
+    /// Deletes entries.
+    Delprefix {
+        /// Those whose keys begin so; empty for all of the namespace.
+        prefix: Cow<'a, str>,
+        /// Only count them.
+        dry: bool,
+    },
+    /// Checks versions and writes, all or nothing.
+    Txn(Transaction<'a>),
     /// Follows changes. Only `QUIT` may come after it.
     Watch(Watch<'a>),
     /// Waits until everything before is durable.
     Sync,
     /// Tells counters.
     Stats,
+    /// Reclaims disk space.
+    Compact,
     /// Writes a backup.
     Backup {
         /// Its name, which is that of a directory: letters, digits, `.`, `_` and `-`, without a leading dot.
@@ -154,6 +171,30 @@ pub struct Set<'a> {
     pub condition: Option<Condition>,
     /// The note; a set without one leaves the entry without one.
     pub description: Option<Cow<'a, str>>,
+}
+
+/// The arguments of `INCR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incr<'a> {
+    /// The key.
+    pub key: Cow<'a, str>,
+    /// What is added.
+    pub by: i64,
+    /// What an absent entry counts as.
+    pub init: i64,
+    /// The expiry of an entry that is created by this.
+    pub ttl: Option<Ttl>,
+}
+
+/// The arguments of `PATCH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch<'a> {
+    /// The key.
+    pub key: Cow<'a, str>,
+    /// The merge patch: valid, compact, within the limits of a value.
+    pub json: Cow<'a, str>,
+    /// Patch only this version.
+    pub version: Option<u64>,
 }
 
 /// The arguments of `LIST`.
@@ -222,6 +263,8 @@ impl Command<'_> {
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Set(set) => Some(&set.key),
+            Self::Incr(incr) => Some(&incr.key),
+            Self::Patch(patch) => Some(&patch.key),
             Self::Get { key, .. }
             | Self::Entry { key }
             | Self::Del { key, .. }
@@ -229,6 +272,16 @@ impl Command<'_> {
             | Self::Touch { key, .. }
             | Self::Persist { key } => Some(key),
             _ => None,
+        }
+    }
+
+    /// Whether the command may change the store.
+    #[must_use]
+    #[inline]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Delprefix { dry, .. } => !dry,
+            command => command.verb().row().writes,
         }
     }
 
@@ -251,12 +304,17 @@ impl Command<'_> {
             Self::Ttl { .. } => Verb::Ttl,
             Self::Touch { .. } => Verb::Touch,
             Self::Persist { .. } => Verb::Persist,
+            Self::Incr(_) => Verb::Incr,
+            Self::Patch(_) => Verb::Patch,
             Self::List(_) => Verb::List,
             Self::Count { .. } => Verb::Count,
             Self::Namespaces { .. } => Verb::Namespaces,
+            Self::Delprefix { .. } => Verb::Delprefix,
+            Self::Txn(_) => Verb::Txn,
             Self::Watch(_) => Verb::Watch,
             Self::Sync => Verb::Sync,
             Self::Stats => Verb::Stats,
+            Self::Compact => Verb::Compact,
             Self::Backup { .. } => Verb::Backup,
             Self::Org(_) => Verb::Org,
             Self::Key(_) => Verb::Key,

@@ -5,12 +5,16 @@
 //! as `&str`, because a request line is checked for UTF-8 once as a whole.
 
 mod compact;
+mod merge;
 mod pointer;
+mod read;
 mod scan;
 mod string;
 
 pub use compact::{Compact, compact};
+pub use merge::merge_patch;
 pub use pointer::{Pointer, PointerError, at_pointer};
+pub(crate) use read::Reader;
 pub(crate) use scan::string as scan_string;
 pub use string::{decode_string, encode_string};
 

@@ -22,7 +22,7 @@
 //! // … the server cuts and parses it, and answers …
 //! let limits = Limits::DEFAULT;
 //! let mut answer = Vec::new();
-//! let mut codec = LineCodec::new(limits.line_bytes());
+//! let mut codec = LineCodec::new(limits.lines());
 //! if let Some(Frame::Lines(chunk)) = codec.decode(&mut BytesMut::from(&sent[..]))? {
 //!     for line in lines(&chunk) {
 //!         match parse(line, &limits) {
@@ -54,6 +54,7 @@ mod limits;
 mod lines;
 pub mod reply;
 mod request;
+mod rfc3339;
 mod swar;
 mod table;
 mod token;
@@ -63,14 +64,15 @@ mod value_type;
 pub use code::{Code, ParseError};
 pub use codec::{CHUNK_BYTES, Frame, LineCodec, OVERRUN_FACTOR};
 pub use command::{
-    BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, Key, LIST_PAGE_DEFAULT, Limit, List,
-    NAMESPACES_PAGE_DEFAULT, NewKey, Org, PAGE_MAX, Request, Secret, Set, Settings, Watch, check_backup_name,
-    parse,
+    BACKUP_NAME_BYTES_MAX, CHECKS_MAX, Check, Command, Condition, Expiry, Incr, KEYS_MAX, Key,
+    LIST_PAGE_DEFAULT, Limit, List, NAMESPACES_PAGE_DEFAULT, NewKey, OPERATIONS_MAX, Operation, Org,
+    PAGE_MAX, Patch, Request, Secret, Set, Settings, Transaction, Watch, Write, check_backup_name, parse,
 };
 pub use cursor::{CursorError, decode_cursor, encode_cursor};
-pub use limits::{DEPTH_MAX, Limits};
+pub use limits::{DEPTH_MAX, Limits, LineLimits};
 pub use lines::{Lines, lines};
-pub use request::{RequestError, RequestLine};
+pub use request::{RequestError, RequestLine, SetOptions, TransactionLine};
+pub use rfc3339::rfc3339;
 pub use table::{COMMANDS, Class, Row, Verb};
 pub use token::{is_bare, write_token};
 pub use ttl::{Ttl, TtlError, deadline};

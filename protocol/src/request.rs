@@ -3,10 +3,14 @@
 //! Whatever is passed in, one call of [`RequestLine::end`] appends exactly one line, or nothing: names become tokens
 //! and are escaped where they must be, and a value is checked and compacted, so that none can add a line or an option.
 
+mod transaction;
+
 use crate::json::{self, JsonError};
 use crate::limits::DEPTH_MAX;
 use crate::table::Verb;
 use crate::token::write_token;
+
+pub use transaction::{SetOptions, TransactionLine};
 
 /// A request line under construction at the end of a buffer; pipelined requests share one.
 ///
@@ -36,9 +40,12 @@ pub enum RequestError {
     /// The name of an option is empty, or not of lower-case letters, digits and `_`.
     #[error("the name of an option has lower-case letters, digits and _ alone")]
     OptionName,
-    /// Arguments come first, then options, then one value.
-    #[error("a request has its arguments first, then its options, then its value")]
+    /// Arguments come first, then options, then one value; checks come before operations.
+    #[error("a request has its arguments first, then its options, then its value, checks before operations")]
     Order,
+    /// An operation of a transaction has no condition.
+    #[error("within a transaction a write has no condition of its own; add a check")]
+    Condition,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

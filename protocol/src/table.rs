@@ -65,8 +65,6 @@ pub struct Row {
     pub takes_namespace: bool,
     /// Whether it may change the store.
     pub writes: bool,
-    /// Whether this version carries it out.
-    pub available: bool,
 }
 
 impl Row {
@@ -77,7 +75,7 @@ impl Row {
         usage: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { verb, name, usage, help, class, takes_namespace: false, writes: false, available: true }
+        Self { verb, name, usage, help, class, takes_namespace: false, writes: false }
     }
 
     const fn with_namespace(self) -> Self {
@@ -86,10 +84,6 @@ impl Row {
 
     const fn writing(self) -> Self {
         Self { writes: true, ..self }
-    }
-
-    const fn unavailable(self) -> Self {
-        Self { available: false, ..self }
     }
 }
 
@@ -115,17 +109,17 @@ const fn rows() -> [Row; 29] {
         Row::new(Verb::Ttl, Data, "TTL", "TTL <key> [ns=<namespace>]", "tells the milliseconds left to an entry").with_namespace(),
         Row::new(Verb::Touch, Data, "TOUCH", "TOUCH <key> ttl=<ttl>|at=<instant> [ns=<namespace>]", "gives an entry a new expiry").with_namespace().writing(),
         Row::new(Verb::Persist, Data, "PERSIST", "PERSIST <key> [ns=<namespace>]", "takes the expiry from an entry").with_namespace().writing(),
-        Row::new(Verb::Incr, Data, "INCR", "INCR <key> [by=<n>] [init=<n>] [ttl=<ttl>] [ns=<namespace>]", "adds to a number").with_namespace().writing().unavailable(),
-        Row::new(Verb::Patch, Data, "PATCH", "PATCH <key> [if=<version>] [ns=<namespace>] <json>", "merges a JSON merge patch into a value").with_namespace().writing().unavailable(),
+        Row::new(Verb::Incr, Data, "INCR", "INCR <key> [by=<n>] [init=<n>] [ttl=<ttl>] [ns=<namespace>]", "adds to a number").with_namespace().writing(),
+        Row::new(Verb::Patch, Data, "PATCH", "PATCH <key> [if=<version>] [ns=<namespace>] <json>", "merges a JSON merge patch into a value").with_namespace().writing(),
         Row::new(Verb::List, Data, "LIST", "LIST [prefix=<text>] [limit=<n>] [cursor=<cursor>] [reverse=1] [values=1] [ns=<namespace>]", "lists entries by key").with_namespace(),
         Row::new(Verb::Count, Data, "COUNT", "COUNT [prefix=<text>] [ns=<namespace>]", "counts entries").with_namespace(),
         Row::new(Verb::Namespaces, Data, "NAMESPACES", "NAMESPACES [prefix=<text>] [limit=<n>] [cursor=<cursor>]", "lists namespaces that hold live entries"),
-        Row::new(Verb::Delprefix, Data, "DELPREFIX", "DELPREFIX <prefix> [dry=1] [ns=<namespace>]", "deletes all entries under a prefix").with_namespace().writing().unavailable(),
-        Row::new(Verb::Txn, Data, "TXN", "TXN [ns=<namespace>] <json>", "checks versions and carries out operations, all or none").with_namespace().writing().unavailable(),
+        Row::new(Verb::Delprefix, Data, "DELPREFIX", "DELPREFIX <prefix> [dry=1] [ns=<namespace>]", "deletes all entries under a prefix").with_namespace().writing(),
+        Row::new(Verb::Txn, Data, "TXN", "TXN [ns=<namespace>] <json>", "checks versions and carries out operations, all or none").with_namespace().writing(),
         Row::new(Verb::Watch, Data, "WATCH", "WATCH [prefix=<text>] [all=1] [from=<version>] [values=1] [ns=<namespace>]", "follows changes, each as it becomes durable").with_namespace(),
         Row::new(Verb::Sync, Data, "SYNC", "SYNC", "answers once all writes before it are durable"),
         Row::new(Verb::Stats, Data, "STATS", "STATS", "tells counters, sizes and lag"),
-        Row::new(Verb::Compact, Admin, "COMPACT", "COMPACT", "reclaims disk space now").unavailable(),
+        Row::new(Verb::Compact, Admin, "COMPACT", "COMPACT", "reclaims the disk space of all that is dead, now"),
         Row::new(Verb::Backup, Admin, "BACKUP", "BACKUP <name>", "writes a backup under the configured directory"),
         Row::new(Verb::Org, Admin, "ORG", "ORG list | ORG delete <name> | ORG create|set <name> [plan=free|starter|team|scale] [entries=<n>|-] [value_bytes=<n>|-] [rate=<n>|-]", "manages organizations").writing(),
         Row::new(Verb::Key, Admin, "KEY", "KEY list [org=<name>] | KEY create [org=<name>] [scope=read_only|full_access|admin] [ns=<patterns>] [ttl=<ttl>|at=<instant>] [name=<text>] | KEY revoke <id>", "manages access keys").writing(),

@@ -1,24 +1,22 @@
 //! `BACKUP`: backups of the store, under the one directory that is for them, one at a time.
 //!
-//! The work blocks, and so is done by a thread that is there for that. It goes on if the client leaves.
+//! The work blocks, and goes on if the client leaves: see [`Upkeep`].
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use larder_engine::{BackupReport, Error, Store};
 use larder_protocol::{Code, ParseError};
 use serde::Serialize;
-use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::command::refusal;
+use crate::upkeep::Upkeep;
 
 /// Where backups go, and whose turn it is to make one.
 #[derive(Debug)]
 pub(crate) struct Backups {
     directory: Option<PathBuf>,
-    turn: Arc<Mutex<()>>,
+    upkeep: Upkeep,
 }
 
 /// Units come last in the names; what has none is a number of things.
@@ -36,7 +34,7 @@ struct Object<'o> {
 
 impl Backups {
     pub(crate) fn new(directory: Option<PathBuf>) -> Backups {
-        Backups { directory, turn: Arc::default() }
+        Backups { directory, upkeep: Upkeep::default() }
     }
 
     /// Makes a backup, durably. Gives the JSON after `OK`.
@@ -46,26 +44,15 @@ impl Backups {
             return Err(ParseError { code: Code::BadArg, text });
         };
         let directory = directory.join(name);
-        let turn = Arc::clone(&self.turn).lock_owned().await;
         let work = {
             let (store, directory) = (store.clone(), directory.clone());
-            spawn_blocking(move || {
-                let outcome = store.backup(directory);
-                // Not before the work is over, though whoever asked for it may have left.
-                drop(turn);
-                outcome
-            })
+            move || store.backup(directory)
         };
-        let report = match work.await {
-            Ok(Ok(report)) => report,
-            Ok(Err(error)) => {
+        let report = match self.upkeep.run("backup", work).await? {
+            Ok(report) => report,
+            Err(error) => {
                 warn!("there is no backup in {}: {error}", directory.display());
                 return Err(refused(&error));
-            }
-            Err(error) => {
-                error!("the backup into {} broke off: {error}", directory.display());
-                let text = "the backup broke off; see the server's log".to_owned();
-                return Err(ParseError { code: Code::Internal, text });
             }
         };
         info!("backup of version {} in {}", report.version, directory.display());

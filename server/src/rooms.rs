@@ -3,7 +3,7 @@
 //! What is usual, a connection keeps in small buffers of its own. A line or replies beyond [`SMALL_BYTES`] need a place,
 //! of which there is a fixed number; so the memory of all connections together has a bound, however many they are and
 //! whatever they send or do not read. Who finds no place waits for one, in turn: nothing is read from it meanwhile. Lines,
-//! listings and replies have places of their own. Who holds one may wait for one of a later kind in this order, never of
+//! transactions that are longer than any other line, listings and replies have places of their own. Who holds one may wait for one of a later kind in this order, never of
 //! an earlier one, so nobody waits in a circle. And nobody waits for the disk with a place for replies, so those
 //! of what is acknowledged go on while a disk stands still.
 //!

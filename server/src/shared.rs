@@ -14,6 +14,7 @@ use crate::backup::Backups;
 use crate::command::hello;
 use crate::metrics::{Interface, Metrics};
 use crate::terms::Terms;
+use crate::upkeep::Upkeep;
 use crate::watchers::Watchers;
 
 /// State of the server, shared by its connections.
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) durability: Durability,
     pub(crate) backups: Backups,
+    /// Whose turn it is to have the store compacted.
+    pub(crate) compaction: Upkeep,
     pub(crate) watchers: Watchers,
     pub(crate) registry: Arc<Registry>,
     /// How long a client may stay that has not authenticated.
@@ -65,6 +68,7 @@ impl Shared {
             limits,
             durability,
             backups,
+            compaction: Upkeep::default(),
             watchers,
             registry: parts.registry,
             auth_timeout: parts.auth_timeout,

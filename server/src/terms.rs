@@ -8,6 +8,9 @@ use crate::tls::Tls;
 
 /// Long lines at a time, of up to 2 MiB of memory each.
 const LINES: usize = 64;
+/// Transactions at a time that are longer than any other line, of up to 32 MiB of memory each: the line, and what it is
+/// made into.
+const TRANSACTIONS: usize = 4;
 /// Long listings at a time, whose keys take up to 6 MiB each.
 const LISTINGS: usize = 16;
 /// Connections at a time with long replies, of up to 1 MiB each, or 2 MiB where the log is not mapped.
@@ -28,6 +31,8 @@ pub(crate) struct Terms {
     pub(crate) tls: Option<Tls>,
     /// Room for long lines.
     pub(crate) lines: Rooms,
+    /// Room for transactions that are longer than any other line.
+    pub(crate) transactions: Rooms,
     /// Room for long listings.
     pub(crate) listings: Rooms,
     /// Room for long replies.
@@ -46,6 +51,7 @@ impl Terms {
             write_timeout: Duration::from_secs(60),
             tls: None,
             lines: Rooms::of(LINES),
+            transactions: Rooms::of(TRANSACTIONS),
             listings: Rooms::of(LISTINGS),
             replies: Rooms::of(REPLIES),
             strangers: Seldom::default(),

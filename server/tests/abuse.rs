@@ -235,6 +235,14 @@ fn long_lines_that_do_not_end(target: &Target) {
     wait_until_alone(target);
 }
 
+/// Transactions of many megabytes without their end.
+fn transactions_that_do_not_end(target: &Target) {
+    let mut crowd = target.crowd();
+    let line = format!("TXN {{\"ops\":[[\"set\",\"large\",\"{}", "x".repeat(7_000_000));
+    crowd.iter_mut().for_each(|stream| push(stream, line.as_bytes()));
+    wait_until_alone(target);
+}
+
 /// Waits until the connections of the attack are gone, though none of its clients has left: the probe's may be there.
 fn wait_until_alone(target: &Target) {
     loop {
@@ -406,6 +414,7 @@ fn run(target: &Target) {
     target.attack("one byte at a time", one_byte_at_a_time);
     target.attack("replies that are not read", replies_that_are_not_read);
     target.attack("long lines that do not end", long_lines_that_do_not_end);
+    target.attack("transactions that do not end", transactions_that_do_not_end);
     target.attack("a gigabyte without a line feed", a_gigabyte_without_a_line_feed);
     target.attack("a million commands at once", a_million_commands_at_once);
     target.attack("deep nesting", deep_nesting);

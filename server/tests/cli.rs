@@ -1,11 +1,15 @@
 //! The command line against a running server: what it prints, where, and how it exits.
 
+mod about;
 mod access;
 mod backup;
 mod bulk;
+mod doctor;
 mod export;
 mod import;
 mod repair;
+mod shell;
+mod tls;
 mod verbs;
 mod watch;
 
@@ -77,6 +81,11 @@ impl Ended {
         assert!(self.stderr.contains(part), "{part:?} in {self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "one sentence: {self:?}");
     }
+
+    /// Fails unless the command line was refused with this in what was said.
+    fn refuses_usage(&self, part: &str) {
+        assert!(self.code == 2 && self.stdout.is_empty() && self.stderr.contains(part), "{self:?}");
+    }
 }
 
 /// A peer that takes one connection, and for each step reads so many lines and answers with that text. Then it closes.
@@ -97,7 +106,9 @@ fn scripted(steps: &'static [(usize, &str)]) -> String {
 /// The binary, with nothing from the environment of the tests.
 fn verb() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    for name in ["LARDER_ADDR", "LARDER_NS", "LARDER_TOKEN", "LARDER_TOKEN_FILE"] {
+    for name in
+        ["LARDER_ADDR", "LARDER_NS", "LARDER_TLS_CA", "LARDER_TLS_NAME", "LARDER_TOKEN", "LARDER_TOKEN_FILE"]
+    {
         command.env_remove(name);
     }
     command

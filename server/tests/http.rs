@@ -6,6 +6,7 @@ mod described;
 mod dialects;
 mod ending;
 mod framing;
+mod kestra;
 mod log;
 mod observed;
 mod scripts;

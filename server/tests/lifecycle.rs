@@ -373,7 +373,8 @@ fn output_that_is_closed_or_full_is_put_up_with() {
     };
     for (name, stdout, stderr) in [("full", full(), full()), ("closed", closed(), closed())] {
         let mut command = serve_in(&directory.path().join(name));
-        let mut child = command.args(["--log", "trace"]).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let mut child =
+            command.args(["--log", "trace", "--http", "off"]).stdout(stdout).stderr(stderr).spawn().unwrap();
         let mut client = Client::connect(address_when_up(&mut child));
         assert_eq!(client.ask("SET a 1"), "OK 1 -");
         drop(client);

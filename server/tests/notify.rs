@@ -25,8 +25,9 @@ fn a_manager_hears_of_readiness_and_of_the_end() {
         (format!("@{name}"), UnixDatagram::bind_addr(&abstract_address).unwrap()),
     ];
     for (address, socket) in sockets {
-        let mut server =
-            Server::spawn(serve_in(&directory.path().join("data")).env("NOTIFY_SOCKET", &address));
+        let mut server = Server::spawn(
+            serve_in(&directory.path().join("data")).env("NOTIFY_SOCKET", &address).arg("--log=error"),
+        );
         assert_eq!(told(&socket), "READY=1");
         assert_eq!(server.connect().ask("PING"), "OK");
         server.signal(Signal::TERM);

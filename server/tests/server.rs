@@ -4,12 +4,15 @@
 
 mod abuse;
 mod access;
+mod changes;
 mod cli;
+mod client;
 mod clock;
 mod http;
 mod kill;
 mod lifecycle;
 mod limits;
+mod linearizable;
 mod load;
 mod mounted;
 mod notify;

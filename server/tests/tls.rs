@@ -20,19 +20,19 @@ use crate::support::{PATIENCE, Server, serve_in};
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A directory with a certificate and its key, and room for the data.
-struct Fixture {
+pub(crate) struct Fixture {
     directory: TempDir,
     certificate: CertificateDer<'static>,
 }
 
 impl Fixture {
-    fn new() -> Fixture {
+    pub(crate) fn new() -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let certificate = write_pair(directory.path());
         Fixture { directory, certificate }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
@@ -42,7 +42,7 @@ impl Fixture {
         command
     }
 
-    fn start(&self) -> Server {
+    pub(crate) fn start(&self) -> Server {
         Server::spawn(self.command().arg("--log=error"))
     }
 

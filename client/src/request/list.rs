@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use larder_protocol::reply::{Fields, Reply, ReplyError};
 use larder_protocol::{RequestError, RequestLine, Verb};
 
-use super::{Options, Replies, Request, Shape, in_namespace};
+use super::{Options, Repeat, Replies, Request, Shape, in_namespace};
 use crate::reply::{Item, NamespaceItem, Page};
 
 /// `LIST`: lists entries by key, bytewise.
@@ -30,11 +30,11 @@ pub struct Namespaces<'a> {
 in_namespace! { List }
 
 /// A listing that goes on from page to page.
-pub trait Paged: Copy + Debug {
+pub trait Paged: Copy + Debug + Send + Sync + Unpin {
     /// What it lists.
-    type Item: Debug;
+    type Item: Debug + Send + Unpin;
     /// The request for one page.
-    type Request<'c>: Request<Reply = Page<Self::Item>>
+    type Request<'c>: Request<Reply = Page<Self::Item>> + Send + Sync
     where
         Self: 'c;
 
@@ -153,6 +153,10 @@ impl Request for List<'_> {
         Shape::Listing
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         page(replies, |fields| {
             let item = fields.entry()?;
@@ -175,6 +179,10 @@ impl Request for Namespaces<'_> {
 
     fn shape(&self) -> Shape {
         Shape::Listing
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

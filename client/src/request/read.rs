@@ -3,7 +3,7 @@
 use larder_protocol::reply::{No, Reply, ReplyError};
 use larder_protocol::{RequestError, RequestLine, Verb};
 
-use super::{Options, Replies, Request, Shape, in_namespace};
+use super::{Options, Repeat, Replies, Request, Shape, in_namespace};
 use crate::reply::{self, AtPath, TimeLeft, Value};
 
 /// `GET`: reads a value.
@@ -125,6 +125,10 @@ impl Request for Get<'_> {
         key_alone(out, Verb::Get, self.key, self.namespace.or(namespace))
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         value_or_nil(replies.one()?)
     }
@@ -136,6 +140,10 @@ impl Request for GetPath<'_> {
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let line = RequestLine::new(out, Verb::Get).token(self.key).option("path", self.path);
         line.option_if_some("ns", self.namespace.or(namespace)).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -151,6 +159,10 @@ impl Request for Entry<'_> {
 
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         key_alone(out, Verb::Entry, self.key, self.namespace.or(namespace))
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -173,6 +185,10 @@ impl Request for Mget<'_> {
         Shape::Lines(self.keys.len())
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         replies.map(|reply| value_or_nil(reply?)).collect()
     }
@@ -185,6 +201,10 @@ impl Request for Exists<'_> {
         keys(out, Verb::Exists, self.keys, self.namespace.or(namespace))
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         number(replies.one()?)
     }
@@ -195,6 +215,10 @@ impl Request for TimeToLive<'_> {
 
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         key_alone(out, Verb::Ttl, self.key, self.namespace.or(namespace))
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -213,6 +237,10 @@ impl Request for Count<'_> {
         let prefix = Some(self.prefix).filter(|prefix| !prefix.is_empty());
         let line = RequestLine::new(out, Verb::Count).option_if_some("prefix", prefix);
         line.option_if_some("ns", self.namespace.or(namespace)).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

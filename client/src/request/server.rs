@@ -4,7 +4,7 @@ use larder_protocol::reply::{Reply, ReplyError};
 use larder_protocol::{RequestError, RequestLine, Verb};
 
 use super::read::number;
-use super::{Options, Replies, Request};
+use super::{Options, Repeat, Replies, Request};
 use crate::reply;
 
 /// `HELLO`: introduces the client, and asks for the server's version and limits. Optional.
@@ -25,6 +25,10 @@ pub struct Sync;
 /// `STATS`: asks for counters, sizes and lag, as a JSON object.
 #[derive(Clone, Copy, Debug)]
 pub struct Stats;
+
+/// `COMPACT`: gives the disk space of all that is dead back now. Is answered once that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Compact;
 
 /// `BACKUP`: writes a backup under the server's directory for them. Is answered once it is durable.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +79,10 @@ impl Request for Hello<'_> {
         line.option_if_some("name", self.name).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => reply::Hello::parse(fields.text()),
@@ -88,6 +96,10 @@ impl Request for Ping {
 
     fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         RequestLine::new(out, Verb::Ping).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -105,6 +117,10 @@ impl Request for Sync {
         RequestLine::new(out, Verb::Sync).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         number(replies.one()?)
     }
@@ -115,6 +131,10 @@ impl Request for Stats {
 
     fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         RequestLine::new(out, Verb::Stats).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -135,6 +155,21 @@ impl Request for Backup<'_> {
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => reply::Backup::parse(fields.text()),
+            _ => Err(ReplyError::Kind),
+        }
+    }
+}
+
+impl Request for Compact {
+    type Reply = reply::Compaction;
+
+    fn write(&self, _: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        RequestLine::new(out, Verb::Compact).end()
+    }
+
+    fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
+        match replies.one()? {
+            Reply::Ok(fields) => reply::Compaction::parse(fields.text()),
             _ => Err(ReplyError::Kind),
         }
     }

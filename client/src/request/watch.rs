@@ -4,16 +4,16 @@ use larder_protocol::reply::ReplyError;
 use larder_protocol::{RequestError, RequestLine, Verb};
 
 use super::read::number;
-use super::{Options, Replies, Request, in_namespace};
+use super::{Options, Repeat, Replies, Request, in_namespace};
 
 /// `WATCH`: follows changes. To be given to `watch` of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch<'a> {
-    prefix: &'a str,
-    all: bool,
-    from: Option<u64>,
-    values: bool,
-    namespace: Option<&'a str>,
+    pub(crate) prefix: &'a str,
+    pub(crate) all: bool,
+    pub(crate) from: Option<u64>,
+    pub(crate) values: bool,
+    pub(crate) namespace: Option<&'a str>,
 }
 
 in_namespace! { Watch }
@@ -67,6 +67,10 @@ impl Request for Begin<'_> {
             None => line,
         };
         line.option_if_some("ns", watch.namespace.or(namespace).filter(|_| !watch.all)).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Freely
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {

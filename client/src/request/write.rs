@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use larder_protocol::reply::{No, Reply, ReplyError};
-use larder_protocol::{Condition, Expiry, RequestError, RequestLine, Ttl, ValueType, Verb};
+use larder_protocol::{
+    Condition, Expiry, RequestError, RequestLine, SetOptions, TransactionLine, Ttl, ValueType, Verb, rfc3339,
+};
 
 use super::read::{key_alone, value};
-use super::{Options, Replies, Request, in_namespace};
-use crate::instant::rfc3339;
+use super::{Options, Repeat, Replies, Request, in_namespace};
 use crate::reply::{Deletion, Outcome, Refusal, Stamp, Value};
 
 /// `SET`: creates or replaces an entry.
@@ -115,6 +116,39 @@ impl<'a> Set<'a> {
     }
 }
 
+impl Set<'_> {
+    /// As an operation of a transaction.
+    pub(super) fn operate<'o>(&self, line: TransactionLine<'o>) -> TransactionLine<'o> {
+        let Self { key, json, expiry, value_type, description, namespace, condition: _ } = *self;
+        line.set(key, json, SetOptions { ns: namespace, expiry, value_type, description })
+    }
+
+    /// The namespace, if it has one of its own, and the key.
+    pub(super) const fn target(&self) -> (Option<&str>, &str) {
+        (self.namespace, self.key)
+    }
+
+    pub(super) const fn is_conditional(&self) -> bool {
+        self.condition.is_some()
+    }
+}
+
+impl Del<'_> {
+    /// As an operation of a transaction.
+    pub(super) fn operate<'o>(&self, line: TransactionLine<'o>) -> TransactionLine<'o> {
+        line.del(self.namespace, self.key)
+    }
+
+    /// The namespace, if it has one of its own, and the key.
+    pub(super) const fn target(&self) -> (Option<&str>, &str) {
+        (self.namespace, self.key)
+    }
+
+    pub(super) const fn is_conditional(&self) -> bool {
+        self.version.is_some()
+    }
+}
+
 impl<'a> Del<'a> {
     /// This entry.
     #[must_use]
@@ -189,6 +223,13 @@ impl Request for Set<'_> {
             .end()
     }
 
+    fn repeat(&self) -> Repeat {
+        match self.condition {
+            Some(Condition::Version(_)) => Repeat::UnderVersion,
+            Some(Condition::Absent | Condition::Present) | None => Repeat::Never,
+        }
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => fields.written().map(|written| Outcome::Done(Stamp::from(written))),
@@ -207,6 +248,10 @@ impl Request for Del<'_> {
         self.line(namespace, out).end()
     }
 
+    fn repeat(&self) -> Repeat {
+        if self.version.is_some() { Repeat::UnderVersion } else { Repeat::Never }
+    }
+
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
         match replies.one()? {
             Reply::Ok(fields) => fields.number().map(Deletion::Deleted),
@@ -220,6 +265,10 @@ impl Request for Take<'_> {
 
     fn write(&self, namespace: Option<&str>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         self.0.line(namespace, out).flag("get", true).end()
+    }
+
+    fn repeat(&self) -> Repeat {
+        self.0.repeat()
     }
 
     fn read(replies: Replies<'_>) -> Result<Self::Reply, ReplyError> {
@@ -254,12 +303,12 @@ impl Request for Persist<'_> {
 }
 
 /// Milliseconds of a duration, a part of one counting as a whole: an entry never expires early.
-fn after(ttl: Duration) -> Ttl {
+pub(super) fn after(ttl: Duration) -> Ttl {
     let ms = ttl.as_nanos().div_ceil(1_000_000);
     Ttl::After(u64::try_from(ms).unwrap_or(u64::MAX))
 }
 
-fn with_ttl(line: RequestLine<'_>, ttl: Ttl) -> RequestLine<'_> {
+pub(super) fn with_ttl(line: RequestLine<'_>, ttl: Ttl) -> RequestLine<'_> {
     match ttl {
         Ttl::After(ms) => line.option("ttl", &format!("{ms}ms")),
         Ttl::At(unix_ms) => line.option("at", &rfc3339(unix_ms)),

@@ -1,7 +1,7 @@
 //! Connecting with a token.
 
 use larder_client::request::Ping;
-use larder_client::{Client, Code, Error, Options, blocking};
+use larder_client::{Code, Connection, Error, Options, blocking};
 
 use super::peer::{Peer, Step};
 use super::shell::{both_with, options};
@@ -21,16 +21,16 @@ fn a_token_goes_first_and_is_not_shown() {
 }
 
 #[test]
-fn a_token_that_is_refused_makes_no_client() {
+fn a_token_that_is_refused_makes_no_connection() {
     let refuses =
         || Peer::following(vec![Step::Hear("HELLO token=lk_1_secret\n"), Step::Say("ERR NOAUTH no\n")]);
     let peer = refuses();
-    let refused = blocking::Client::connect_with(peer.addr, &with_token()).map(drop);
+    let refused = blocking::Connection::connect_with(peer.addr, &with_token()).map(drop);
     assert_eq!(refused.as_ref().err().and_then(Error::code), Some(Code::NoAuth), "{refused:?}");
     peer.finish();
     let peer = refuses();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let refused = runtime.block_on(Client::connect_with(peer.addr, &with_token())).map(drop);
+    let refused = runtime.block_on(Connection::connect_with(peer.addr, &with_token())).map(drop);
     assert_eq!(refused.as_ref().err().and_then(Error::code), Some(Code::NoAuth), "{refused:?}");
     peer.finish();
 }

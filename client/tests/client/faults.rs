@@ -1,11 +1,13 @@
 //! Peers that refuse, fall silent, hang up or talk nonsense.
 
+use std::net::SocketAddr;
+
 use larder_client::request::{Get, List, Mget, Ping, Set};
-use larder_client::{Client, Code, Error, RequestError, blocking};
+use larder_client::{Code, Connection, Error, RequestError, blocking};
 use tokio::net::TcpSocket;
 
 use super::peer::Peer;
-use super::peer::Step::{Await, Hear, Say};
+use super::peer::Step::{Await, Hear, Pour, Say};
 use super::shell::{Shell, both, both_with, impatient};
 
 #[test]
@@ -85,7 +87,7 @@ fn what_is_no_listing_poisons() {
 #[test]
 fn a_reply_without_an_end_has_a_bound() {
     let endless: &'static str = Box::leak("OK".repeat(600_000).into_boxed_str());
-    both(&[Hear("PING\n"), Say(endless), Await], |shell| {
+    both(&[Hear("PING\n"), Pour(endless), Await], |shell| {
         assert!(matches!(shell.call(&Ping), Err(Error::TooLarge(1_000_000))));
         assert!(matches!(shell.call(&Ping), Err(Error::Poisoned)));
     });
@@ -141,12 +143,18 @@ fn what_cannot_be_written_is_not_sent() {
 
 #[test]
 fn nobody_there() {
-    // Bound, so that nobody else gets the port, and not listened on.
+    let (_bound, addr) = nobody();
+    let error = blocking::Connection::connect(addr).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("cannot connect to {addr}: ")), "{error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(matches!(runtime.block_on(Connection::connect(addr)), Err(Error::Connect { .. })));
+}
+
+/// An address at which nobody answers: bound for as long as the socket lives, so that nobody else gets the port, and not
+/// listened on.
+pub(super) fn nobody() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let addr = socket.local_addr().unwrap();
-    let error = blocking::Client::connect(addr).unwrap_err();
-    assert!(error.to_string().starts_with(&format!("cannot connect to {addr}: ")), "{error}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert!(matches!(runtime.block_on(Client::connect(addr)), Err(Error::Connect { .. })));
+    (socket, addr)
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
 use larder_client::request::{Count, Get, List, Ping, Set};
-use larder_client::{Client, Code, Error};
+use larder_client::{Code, Connection, Error};
 use tokio::time::timeout;
 
 use super::peer::Peer;
@@ -58,10 +58,10 @@ fn replies_nobody_receives_are_passed_over() {
 fn a_call_that_is_given_up_does_not_shift_the_replies() {
     let script = [Hear("GET slow\n"), Say("VAL 1 -"), Hear("GET b\n"), Say(" 1\nVAL 2 - 2\n")];
     let peer = Peer::following(script.to_vec());
-    let Shell::Async(runtime, mut client) = Shell::tokio(&peer, &options()) else { unreachable!() };
+    let Shell::Async(runtime, mut connection) = Shell::tokio(&peer, &options()) else { unreachable!() };
     runtime.block_on(async {
-        assert!(timeout(Duration::from_millis(100), client.get("slow")).await.is_err());
-        assert_eq!(client.get("b").await.unwrap().unwrap().version, 2);
+        assert!(timeout(Duration::from_millis(100), connection.call(&Get::new("slow"))).await.is_err());
+        assert_eq!(connection.call(&Get::new("b")).await.unwrap().unwrap().version, 2);
     });
     peer.finish();
 }
@@ -107,29 +107,29 @@ fn what_the_server_said_before_it_hung_up_is_read_first() {
 }
 
 #[test]
-fn the_verbs_have_methods_of_the_same_meaning() {
+fn the_namespace_is_that_of_the_moment_of_sending() {
     let script = [Hear("SET k ns=n 1\nGET k ns=n\nCOUNT\n"), Say("OK 1 -\nVAL 1 - 1\nOK 0\n")];
     let talk = || Peer::following(vec![script[0].clone(), script[1].clone()]);
     let scoped = larder_client::Options { namespace: Some("n".into()), ..options() };
 
     let peer = talk();
-    let mut client = larder_client::blocking::Client::connect_with(peer.addr, &scoped).unwrap();
-    let set = client.send(&Set::new("k", "1")).unwrap();
-    let get = client.send(&Get::new("k")).unwrap();
-    client.set_namespace(None);
-    assert_eq!(client.count("").unwrap(), 0);
-    assert!(matches!(client.receive(set), Err(Error::PassedOver)));
-    assert!(matches!(client.receive(get), Err(Error::PassedOver)));
+    let mut connection = larder_client::blocking::Connection::connect_with(peer.addr, &scoped).unwrap();
+    let set = connection.send(&Set::new("k", "1")).unwrap();
+    let get = connection.send(&Get::new("k")).unwrap();
+    connection.set_namespace(None);
+    assert_eq!(connection.call(&Count::all()).unwrap(), 0);
+    assert!(matches!(connection.receive(set), Err(Error::PassedOver)));
+    assert!(matches!(connection.receive(get), Err(Error::PassedOver)));
     peer.finish();
 
     let peer = talk();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut client = Client::connect_with(peer.addr, &scoped).await.unwrap();
-        drop(client.send(&Set::new("k", "1")).unwrap());
-        drop(client.send(&Get::new("k")).unwrap());
-        client.set_namespace(None);
-        assert_eq!(client.count("").await.unwrap(), 0);
+        let mut connection = Connection::connect_with(peer.addr, &scoped).await.unwrap();
+        drop(connection.send(&Set::new("k", "1")).unwrap());
+        drop(connection.send(&Get::new("k")).unwrap());
+        connection.set_namespace(None);
+        assert_eq!(connection.call(&Count::all()).await.unwrap(), 0);
     });
     peer.finish();
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use larder_client::request::{Backup, Count, Del, Exists, Get, List, Mget, Namespaces, Request, Set, Touch};
-use larder_client::{Expiry, Ttl, ValueType};
-use larder_protocol::{Command, Condition, Limits, parse};
+use larder_client::request::{
+    Backup, Compact, Count, Del, DelPrefix, Exists, Get, Incr, List, Mget, Namespaces, Patch, Request, Set,
+    Touch, Transaction, TransactionText,
+};
+use larder_client::{Expiry, RequestError, Ttl, ValueType};
+use larder_protocol::{Check, Command, Condition, Limits, Operation, Write, parse};
 use proptest::prelude::*;
 
 fn line(request: &impl Request, namespace: Option<&str>) -> String {
@@ -37,6 +40,21 @@ fn options_are_written_only_where_they_say_something() {
         (line(&Exists::new(&["a"]), None), "EXISTS a\n"),
         (line(&Count::all(), Some("n")), "COUNT ns=n\n"),
         (line(&Backup::new("2026-11-20"), Some("n")), "BACKUP 2026-11-20\n"),
+        (line(&Incr::new("k"), None), "INCR k\n"),
+        (
+            line(&Incr::new("k").by(-5).init(7).ttl(Duration::from_secs(5)), Some("n")),
+            "INCR k by=-5 init=7 ttl=5000ms ns=n\n",
+        ),
+        (
+            line(&Incr::new("k").expiring(Ttl::At(1_773_154_800_000)), None),
+            "INCR k ttl=2026-03-10T15:00:00.000Z\n",
+        ),
+        (line(&Patch::new("k", "{\"a\": 1}").if_version(3), Some("n")), "PATCH k if=3 ns=n {\"a\":1}\n"),
+        (line(&DelPrefix::new("").dry(), None), "DELPREFIX \"\" dry=1\n"),
+        (line(&DelPrefix::new("a b").in_namespace("n"), None), "DELPREFIX \"a b\" ns=n\n"),
+        (line(&Compact, Some("n")), "COMPACT\n"),
+        (line(&Transaction::new(), Some("n")), "TXN ns=n {}\n"),
+        (line(&TransactionText::new("{ \"ops\": [] }").in_namespace("n"), None), "TXN ns=n {\"ops\":[]}\n"),
         (line(&List::all(), None), "LIST\n"),
         (
             line(&List::prefix("u").limit(5).cursor("YQ").reverse().values(), None),
@@ -70,7 +88,70 @@ fn conditions() -> impl Strategy<Value = Option<Condition>> {
     ]
 }
 
+#[test]
+fn an_operation_has_no_condition_and_a_value_that_is_json() {
+    let mut out = b"PING\n".to_vec();
+    for transaction in [
+        Transaction::new().set(Set::new("k", "1").if_absent()),
+        Transaction::new().del(Del::new("k").if_version(1)),
+    ] {
+        assert_eq!(transaction.write(None, &mut out), Err(RequestError::Condition));
+    }
+    let wrong = Transaction::new().set(Set::new("k", "1]],\"ops\":[[\"del\",\"k\"")).del(Del::new("k"));
+    assert!(matches!(wrong.write(None, &mut out), Err(RequestError::Json(_))));
+    assert_eq!(out, b"PING\n");
+}
+
 proptest! {
+    /// Whatever is put into a transaction is what a server takes out of it.
+    #[test]
+    fn a_transaction_arrives_as_it_was_meant(
+        keys in proptest::collection::vec("\\PC{1,10}", 0..6),
+        namespace in proptest::option::of("\\PC{1,10}"),
+        description in proptest::option::of("\\PC{0,10}"),
+        expiry in expiries(),
+        version in proptest::option::of(any::<u64>()),
+        depth in 0..=128_usize,
+    ) {
+        let json = format!("{}{}", "[".repeat(depth.max(1)), "]".repeat(depth.max(1)));
+        let mut transaction = Transaction::new();
+        for key in &keys {
+            let mut set = Set::new(key, &json).expiry(expiry);
+            if let Some(description) = &description {
+                set = set.description(description);
+            }
+            let mut del = Del::new(key);
+            if let Some(namespace) = &namespace {
+                (set, del) = (set.in_namespace(namespace), del.in_namespace(namespace));
+            }
+            transaction = match (version, &namespace) {
+                (Some(version), None) => transaction.check(key, version),
+                (None, None) => transaction.check_absent(key),
+                (version, Some(namespace)) => transaction.check_in(namespace, key, version),
+            };
+            transaction = transaction.set(set).del(del);
+        }
+        let line = line(&transaction, Some("client's"));
+        prop_assert_eq!(line.matches('\n').count(), 1);
+        let request = parse(line.trim_end_matches('\n').as_bytes(), &Limits::DEFAULT).unwrap();
+        prop_assert_eq!(request.ns.as_deref(), Some("client's"));
+        let Command::Txn(read) = request.command else { panic!("{line}") };
+        let ns = namespace.as_deref().map(Into::into);
+        prop_assert_eq!(read.operations.len(), 2 * keys.len());
+        for (index, key) in keys.iter().enumerate() {
+            let key = key.as_str().into();
+            prop_assert_eq!(&read.checks[index], &Check { ns: ns.clone(), key, version });
+            let Operation { ns: set_ns, write: Write::Set(set) } = &read.operations[2 * index] else {
+                panic!("{line}")
+            };
+            prop_assert_eq!((set_ns, &set.key), (&ns, &read.checks[index].key));
+            prop_assert_eq!((set.json.as_ref(), set.expiry), (json.as_str(), expiry));
+            prop_assert_eq!(set.description.as_deref(), description.as_deref());
+            let del = Operation { ns: ns.clone(), write: Write::Del { key: set.key.clone() } };
+            prop_assert_eq!(&read.operations[2 * index + 1], &del);
+        }
+    }
+
     /// Whatever is put into a SET is what a server takes out of it.
     #[test]
     fn a_set_arrives_as_it_was_meant(

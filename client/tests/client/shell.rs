@@ -1,20 +1,20 @@
-//! One face for both clients, so that each script is followed by both.
+//! One face for both single connections, so that each script is followed by both.
 
 use std::time::Duration;
 
 use larder_client::reply::Event;
-use larder_client::request::{Paged, Request, Watch};
-use larder_client::{Client, Error, Options, Pending, blocking};
+use larder_client::request::{Request, Watch};
+use larder_client::{Connection, Error, Options, Pending, blocking};
 use tokio::runtime::{self, Runtime};
 
 use super::peer::{Peer, Step};
 
 pub(super) enum Shell {
-    Blocking(blocking::Client),
-    Async(Runtime, Client),
+    Blocking(blocking::Connection),
+    Async(Runtime, Connection),
 }
 
-/// Runs a test with each client, each time against a new peer that follows the script.
+/// Runs a test with each connection, each time against a new peer that follows the script.
 pub(super) fn both(steps: &[Step], test: impl Fn(&mut Shell)) {
     both_with(&options(), steps, test);
 }
@@ -45,40 +45,40 @@ pub(super) fn impatient() -> Options {
 
 impl Shell {
     pub(super) fn blocking(peer: &Peer, options: &Options) -> Self {
-        Self::Blocking(blocking::Client::connect_with(peer.addr, options).unwrap())
+        Self::Blocking(blocking::Connection::connect_with(peer.addr, options).unwrap())
     }
 
     pub(super) fn tokio(peer: &Peer, options: &Options) -> Self {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = runtime.block_on(Client::connect_with(peer.addr, options)).unwrap();
-        Self::Async(runtime, client)
+        let connection = runtime.block_on(Connection::connect_with(peer.addr, options)).unwrap();
+        Self::Async(runtime, connection)
     }
 
     pub(super) fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Error> {
         match self {
-            Self::Blocking(client) => client.call(request),
-            Self::Async(runtime, client) => runtime.block_on(client.call(request)),
+            Self::Blocking(connection) => connection.call(request),
+            Self::Async(runtime, connection) => runtime.block_on(connection.call(request)),
         }
     }
 
     pub(super) fn send<R: Request>(&mut self, request: &R) -> Result<Pending<R::Reply>, Error> {
         match self {
-            Self::Blocking(client) => client.send(request),
-            Self::Async(_, client) => client.send(request),
+            Self::Blocking(connection) => connection.send(request),
+            Self::Async(_, connection) => connection.send(request),
         }
     }
 
     pub(super) fn receive<T>(&mut self, pending: Pending<T>) -> Result<T, Error> {
         match self {
-            Self::Blocking(client) => client.receive(pending),
-            Self::Async(runtime, client) => runtime.block_on(client.receive(pending)),
+            Self::Blocking(connection) => connection.receive(pending),
+            Self::Async(runtime, connection) => runtime.block_on(connection.receive(pending)),
         }
     }
 
     pub(super) fn flush(&mut self) {
         match self {
-            Self::Blocking(client) => client.flush(),
-            Self::Async(runtime, client) => runtime.block_on(client.flush()),
+            Self::Blocking(connection) => connection.flush(),
+            Self::Async(runtime, connection) => runtime.block_on(connection.flush()),
         }
     }
 
@@ -87,8 +87,8 @@ impl Shell {
         requests: &[R],
     ) -> Result<Vec<Result<R::Reply, Error>>, Error> {
         match self {
-            Self::Blocking(client) => client.pipeline(requests),
-            Self::Async(runtime, client) => runtime.block_on(client.pipeline(requests)),
+            Self::Blocking(connection) => connection.pipeline(requests),
+            Self::Async(runtime, connection) => runtime.block_on(connection.pipeline(requests)),
         }
     }
 
@@ -96,8 +96,8 @@ impl Shell {
     pub(super) fn watch(&mut self, watch: Watch<'_>) -> Result<(Vec<Event>, u64, Error), Error> {
         let mut events = Vec::new();
         match self {
-            Self::Blocking(client) => {
-                let mut watcher = client.watch(watch)?;
+            Self::Blocking(connection) => {
+                let mut watcher = connection.watch(watch)?;
                 let error = loop {
                     match watcher.next().unwrap() {
                         Ok(event) => events.push(event),
@@ -107,8 +107,8 @@ impl Shell {
                 assert!(watcher.next().is_none());
                 Ok((events, watcher.version(), error))
             }
-            Self::Async(runtime, client) => runtime.block_on(async {
-                let mut watcher = client.watch(watch).await?;
+            Self::Async(runtime, connection) => runtime.block_on(async {
+                let mut watcher = connection.watch(watch).await?;
                 let error = loop {
                     match watcher.next().await {
                         Ok(event) => events.push(event.unwrap()),
@@ -117,20 +117,6 @@ impl Shell {
                 };
                 assert_eq!(watcher.next().await.unwrap(), None);
                 Ok((events, watcher.version(), error))
-            }),
-        }
-    }
-
-    pub(super) fn items<P: Paged>(&mut self, listing: P) -> Result<Vec<P::Item>, Error> {
-        match self {
-            Self::Blocking(client) => client.items(listing).collect(),
-            Self::Async(runtime, client) => runtime.block_on(async {
-                let mut items = client.items(listing);
-                let mut all = Vec::new();
-                while let Some(item) = items.next().await? {
-                    all.push(item);
-                }
-                Ok(all)
             }),
         }
     }

@@ -1,12 +1,17 @@
 //! Following changes.
 
+use std::future::poll_fn;
 use std::io::Write;
+use std::pin::Pin;
+use std::time::Duration;
 
+use futures_core::Stream;
 use larder_client::reply::{Change, Event, EventKind};
 use larder_client::request::{Ping, Watch};
-use larder_client::{Client, Code, Error};
+use larder_client::{Client, Code, Connection, Error, Options};
 
-use super::peer::Step::{Await, Hear, Say, Stammer};
+use super::kept::{self, with_each};
+use super::peer::Step::{self, Await, Greet, Hear, Say, Stammer};
 use super::peer::{Peer, follow};
 use super::shell::{both, options};
 
@@ -88,8 +93,8 @@ fn an_event_that_nobody_waited_for_is_not_lost() {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut client = Client::connect_with(peer.addr, &options()).await.unwrap();
-        let mut watcher = client.watch(Watch::all()).await.unwrap();
+        let mut connection = Connection::connect_with(peer.addr, &options()).await.unwrap();
+        let mut watcher = connection.watch(Watch::all()).await.unwrap();
         assert_eq!(watcher.version(), 4);
         let mut seen = Vec::new();
         while seen.len() < 3 {
@@ -98,6 +103,95 @@ fn an_event_that_nobody_waited_for_is_not_lost() {
                 event = watcher.next() => seen.push(event.unwrap().unwrap()),
                 // After the last byte nobody is there to hear of it.
                 () = tokio::task::yield_now() => drop(give_up.send(())),
+            }
+        }
+        assert_eq!((seen, watcher.version()), (events(), 8));
+    });
+    drop(runtime);
+    peer.finish();
+}
+
+#[test]
+fn a_watch_goes_on_where_it_was_until_the_log_does_not_go_back_so_far() {
+    let scripts: &[&[Step]] = &[
+        // Nothing was told yet: what was named as the beginning is what it goes on from.
+        &[Greet, Hear("WATCH prefix=k values=1 ns=n\n"), Say("OK 4\n")],
+        &[
+            Greet,
+            Hear("WATCH prefix=k values=1 from=4 ns=n\n"),
+            Say("OK 4\n"),
+            Stammer(EVENTS),
+            Say("EVT set 9 \"a"),
+        ],
+        &[Greet, Hear("WATCH prefix=k values=1 from=8 ns=n\n"), Say("OK 8\nEVT progress 11\nERR SLOW 11\n")],
+        &[Hear("HELLO\n"), Say("ERR TOOMANYCONN all taken\n")],
+        &[Greet, Hear("WATCH prefix=k values=1 from=11 ns=n\n"), Say("ERR SHUTDOWN going down\n")],
+        &[Greet, Hear("WATCH prefix=k values=1 from=11 ns=n\n"), Say("ERR COMPACTED 20 is the lowest\n")],
+    ];
+    with_each(&kept::options(), scripts, |client| {
+        let (seen, version, error) = client.watch(Watch::prefix("k").values().in_namespace("n")).unwrap();
+        let mut expected = events();
+        expected.push(Event::Progress { version: 11 });
+        assert_eq!((seen, version), (expected, 11));
+        assert!(matches!(error, Error::Compacted { floor: 20, .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn what_another_server_would_not_answer_ends_a_watch() {
+    for (end, code) in
+        [("ERR FAILED the store has stopped\n", Code::Failed), ("ERR DAMAGED rotten\n", Code::Damaged)]
+    {
+        let scripts: &[&[Step]] = &[&[Greet, Hear("WATCH\n"), Say("OK 4\nEVT progress 5\n"), Say(end)]];
+        with_each(&kept::options(), scripts, |client| {
+            let (seen, version, error) = client.watch(Watch::all()).unwrap();
+            assert_eq!((seen, version, error.code()), (vec![Event::Progress { version: 5 }], 5, Some(code)));
+        });
+    }
+    let scripts: &[&[Step]] = &[&[Greet, Hear("WATCH from=3\n"), Say("ERR COMPACTED 7 is the lowest\n")]];
+    with_each(&kept::options(), scripts, |client| {
+        assert!(matches!(client.watch(Watch::all().from(3)), Err(Error::Compacted { floor: 7, .. })));
+    });
+}
+
+/// A server that is there tells of progress; one that is silent for longer than a reply may take is not there.
+#[test]
+fn a_watch_leaves_a_server_that_is_silent() {
+    let options = Options { reply_timeout: Some(Duration::from_secs(1)), ..kept::options() };
+    let scripts: &[&[Step]] = &[
+        &[Greet, Hear("WATCH\n"), Say("OK 4\n"), Await],
+        &[Greet, Hear("WATCH from=4\n"), Say("OK 4\nEVT progress 6\nERR FAILED the store has stopped\n")],
+    ];
+    with_each(&options, scripts, |client| {
+        assert_eq!(client.watch(Watch::all()).unwrap().0, [Event::Progress { version: 6 }]);
+    });
+}
+
+/// Whoever stops waiting for an event gets it the next time, over connections too; and a watch is a stream.
+#[test]
+fn a_stream_of_events_loses_none_to_impatience() {
+    let scripts = vec![
+        vec![Greet, Hear("WATCH\n"), Say("OK 4\n"), Stammer("EVT set 5 \"a b\" k - {\"x\":1}\nEVT ex")],
+        vec![
+            Greet,
+            Hear("WATCH from=5\n"),
+            Say("OK 5\n"),
+            Stammer("EVT expire 7 \"a b\" k 9\nEVT del 8 \"a b\" k -\n"),
+            Await,
+        ],
+    ];
+    let peer = Peer::serving(scripts);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::lazy(peer.addr, &kept::options());
+        let mut watcher = client.watch(Watch::all()).await.unwrap();
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            let event = poll_fn(|context| Pin::new(&mut watcher).poll_next(context));
+            tokio::select! {
+                biased;
+                event = event => seen.push(event.unwrap().unwrap()),
+                () = tokio::task::yield_now() => {}
             }
         }
         assert_eq!((seen, watcher.version()), (events(), 8));

@@ -16,7 +16,7 @@ use rustix::fs::{self, FallocateFlags, FlockOperation, FsWord, SeekFrom};
 use rustix::io::Errno;
 use std::any::Any;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub struct RealDisk {
 
 /// The file systems that are known to write in place, as `statfs` numbers them: ext2 to ext4, and XFS.
 const IN_PLACE: [FsWord; 2] = [0xef53, 0x5846_5342];
+
+/// Longest content of a lock file that is read.
+const LOCK_BYTES_MAX: u64 = 64;
 
 impl RealDisk {
     /// Opens the directory at `path`; creates it, and its missing parents, if `create` is set.
@@ -54,6 +57,25 @@ impl RealDisk {
     /// Where this is.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What the owner of the directory has said of itself in the lock file, if there is an owner. Takes the lock for no longer
+    /// than it takes to see that it is free.
+    pub(crate) fn owner(&self) -> io::Result<Option<String>> {
+        let file = match File::open(self.path(LOCK_FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        match fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                // A line that only people and this look read.
+                file.take(LOCK_BYTES_MAX).read_to_string(&mut owner)?;
+                Ok(Some(owner.trim().to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {

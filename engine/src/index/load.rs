@@ -150,7 +150,8 @@ impl Shard {
             self.drop_node(tag, number);
         }
         let tombstone = Tombstone { sequence: record.sequence, segment, length };
-        self.graves.insert_unique(tag.hash, Grave { tag, tombstone, older }, |grave| grave.tag.hash);
+        let grave = Grave { tag, tombstone, older, expired: record.kind == Kind::Expire };
+        self.graves.insert_unique(tag.hash, grave, |grave| grave.tag.hash);
         None
     }
 

@@ -116,6 +116,8 @@ struct Grave {
     tag: Tag,
     tombstone: Tombstone,
     older: u32,
+    /// Whether the entry ended by its deadline. Not known any more of one that a rollback has restored.
+    expired: bool,
 }
 
 /// All entries, findable in two ways: by address through a hash table, which takes one or two cache misses where an
@@ -310,6 +312,13 @@ impl Index {
             .map_or(Held::Nothing, |grave| Held::Gone(grave.tombstone, grave.older))
     }
 
+    /// Whether there is no entry at an address, and the last one ended by its deadline. It is known as long as the
+    /// tombstone is: until compaction has dropped all that it covers.
+    pub(crate) fn has_expired(&self, at: Address<'_>) -> bool {
+        let tag = self.tagger.tag(at);
+        self.graves[tag.table()].find(tag.hash, |grave| grave.tag == tag).is_some_and(|grave| grave.expired)
+    }
+
     /// The slot of a node that is in use.
     fn slot(&self, number: u32) -> Slot {
         let node = self.nodes.get(number);
@@ -370,7 +379,7 @@ impl Index {
             return Held::Nothing;
         };
         self.usage_mut(tombstone.segment).record_bytes += u64::from(tombstone.length);
-        self.add_grave(Grave { tag, tombstone, older: older + 1 });
+        self.add_grave(Grave { tag, tombstone, older: older + 1, expired: kind == Kind::Expire });
         Held::Live(slot, older)
     }
 
@@ -391,7 +400,7 @@ impl Index {
             }
         }
         if let Held::Gone(tombstone, older) = held {
-            self.add_grave(Grave { tag, tombstone, older });
+            self.add_grave(Grave { tag, tombstone, older, expired: false });
         }
     }
 
@@ -601,6 +610,7 @@ mod tests {
         assert_eq!(index.usage(1), Usage { record_bytes: 30, ..Usage::default() });
         assert_eq!(index.usage(2), Usage { record_bytes: 9, covering_bytes: 9, live_bytes: 0 });
         assert_eq!(index.removed(Tenant::DEFAULT, "n"), 3, "a miss still depends on the removal");
+        assert!(!index.has_expired(address("a")), "it was deleted");
         assert_eq!(index.put(address("a"), slot(4, never)), Held::Gone(tombstone, 2));
         let tag = index.tagger().tag(address("a"));
         assert_eq!(index.held(tag), Held::Live(slot(4, never), 3));
@@ -610,6 +620,26 @@ mod tests {
         assert_eq!(index.changed(Tenant::DEFAULT, "n"), 5);
         index.restore(address("a"), Held::Gone(tombstone, 2));
         assert_eq!((index.held(tag), index.entries()), (Held::Gone(tombstone, 2), 1));
+    }
+
+    #[test]
+    fn what_ended_by_its_deadline_is_told_as_long_as_its_tombstone_is_there() {
+        let mut index = Index::new(Tagger::new(), 0);
+        let tombstone = Tombstone { sequence: 2, segment: 1, length: 9 };
+        index.put(address("a"), slot(1, 50));
+        assert!(!index.has_expired(address("a")), "it is there");
+        index.bury(address("a"), Kind::Expire, tombstone);
+        assert!(index.has_expired(address("a")));
+        assert!(!index.has_expired(address("b")));
+        let tag = index.tagger().tag(address("a"));
+        index.forget(tag, 1);
+        assert!(index.has_expired(address("a")));
+        index.forget(tag, 2);
+        assert!(!index.has_expired(address("a")), "nothing is known of it any more");
+        index.put(address("a"), slot(3, 50));
+        index.bury(address("a"), Kind::Expire, Tombstone { sequence: 4, ..tombstone });
+        index.put(address("a"), slot(5, 50));
+        assert!(!index.has_expired(address("a")), "it is there again");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_on};
 pub use verify::{VerifyReport, verify, verify_on};
 
 /// Opens a directory that is there.
-fn open_directory(path: &Path) -> Result<RealDisk> {
+pub(crate) fn open_directory(path: &Path) -> Result<RealDisk> {
     RealDisk::open(path, false).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::Missing { location: path.display().to_string() },
         _ => Error::io(format!("open the directory {}", path.display()), error),

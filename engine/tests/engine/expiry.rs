@@ -385,6 +385,36 @@ fn what_was_seen_expired_stays_expired_across_a_restart() {
     }
 }
 
+/// An entry that has expired can be told from one that was deleted or never was: overdue, reclaimed, and after a restart.
+#[test]
+fn what_has_expired_is_told_from_what_was_deleted_for_as_long_as_the_log_knows() {
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    let store = open(&disk, Durable, &clock).unwrap();
+    for key in ["overdue", "reclaimed", "deleted", "back"] {
+        put_for(&store, key, 1000);
+    }
+    store.delete(at("deleted"), Condition::Always).unwrap().unwrap();
+    let told = |store: &Store| {
+        let keys = ["overdue", "reclaimed", "deleted", "back", "never"];
+        let look = |view: &mut larder_engine::View<'_>| keys.map(|key| view.has_expired(at(key)));
+        let read = store.read(look).wait().unwrap();
+        let written = store.write(|writer| keys.map(|key| writer.has_expired(at(key)))).wait().unwrap();
+        assert_eq!(read, written);
+        read
+    };
+    assert_eq!(told(&store), [false; 5]);
+    clock.pass(1000);
+    assert_eq!(told(&store), [true, true, false, true, false]);
+    assert_eq!(store.expire_due().unwrap(), 3);
+    put_for(&store, "back", 10_000);
+    put_for(&store, "overdue", 500);
+    clock.pass(500);
+    assert_eq!(told(&store), [true, true, false, false, false]);
+    store.close().unwrap();
+    let store = open(&disk, Durable, &clock).unwrap();
+    assert_eq!(told(&store), [true, true, false, false, false]);
+}
+
 #[test]
 fn a_step_forward_across_a_restart_counts_unless_it_is_absurd() {
     let (disk, clock) = (SimDisk::new(1), HandClock::new());

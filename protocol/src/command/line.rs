@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::code::{Code, ParseError, shown};
-use crate::json::{self, Compact, JsonError, JsonFault};
+use crate::json::{self, Compact, JsonError, JsonFault, Reader};
 use crate::limits::Limits;
 use crate::table::{Row, Verb};
 use crate::token::{self, Token, TokenFault};
@@ -27,7 +27,7 @@ pub(super) struct Opt<'a> {
 }
 
 impl<'a, 'l> Line<'a, 'l> {
-    /// Reads the verb; an error if this version cannot carry it out.
+    /// Reads the verb.
     pub(super) fn new(text: &'a str, limits: &'l Limits) -> Result<Self, ParseError> {
         let bytes = text.as_bytes();
         let start = bytes.iter().take_while(|&&byte| byte == b' ').count();
@@ -39,9 +39,6 @@ impl<'a, 'l> Line<'a, 'l> {
         };
         let Some(verb) = verb else { return Err(unknown_verb(&text[start..])) };
         let row = verb.row();
-        if !row.available {
-            return Err(unavailable(row));
-        }
         Ok(Self { text, at: end, row, limits })
     }
 
@@ -129,17 +126,23 @@ impl<'a, 'l> Line<'a, 'l> {
             Ok(document) => document,
             Err(error) => return Err(bad_json(error, self.at)),
         };
-        if document.text.len() > self.limits.value_bytes {
+        within_value_bytes(&document, self.limits)?;
+        Ok(document)
+    }
+
+    /// The rest of the line, to be read as a JSON document piece by piece.
+    pub(super) fn reader(&mut self) -> Result<Reader<'a>, ParseError> {
+        if !self.more() {
+            return Err(self.missing("JSON document"));
+        }
+        let (length, limit) = (self.text.len() - self.at, self.limits.transaction_bytes);
+        if length > limit {
             return Err(ParseError::new(
                 Code::TooBig,
-                format!(
-                    "the value has {} bytes; the limit value_bytes is {}",
-                    document.text.len(),
-                    self.limits.value_bytes
-                ),
+                format!("the transaction has {length} bytes; the limit transaction_bytes is {limit}"),
             ));
         }
-        Ok(document)
+        Ok(Reader::new(self.text, self.at))
     }
 
     /// Nothing may follow any more.
@@ -207,14 +210,39 @@ impl<'a> Opt<'a> {
     }
 }
 
+/// Checks the length of a value.
+#[inline]
+pub(super) fn within_value_bytes(document: &Compact<'_>, limits: &Limits) -> Result<(), ParseError> {
+    let (length, limit) = (document.text.len(), limits.value_bytes);
+    if length > limit {
+        return Err(ParseError::new(
+            Code::TooBig,
+            format!("the value has {length} bytes; the limit value_bytes is {limit}"),
+        ));
+    }
+    Ok(())
+}
+
 /// Checks a key or a namespace, of which nothing but its length is left to check where it stood bare.
 #[inline]
 fn name<'a>(token: Token<'a>, limit: usize, code: Code, what: &str) -> Result<Cow<'a, str>, ParseError> {
-    let bad_length = token.text.is_empty() || token.text.len() > limit;
-    if bad_length || (!token.bare && token.text.contains(char::is_control)) {
-        return Err(bad_name(token.text.len(), limit, code, what));
+    if token.bare && !token.text.is_empty() && token.text.len() <= limit {
+        return Ok(token.text);
     }
-    Ok(token.text)
+    text_name(token.text, limit, code, what)
+}
+
+/// As [`name`], of any text.
+pub(super) fn text_name<'a>(
+    text: Cow<'a, str>,
+    limit: usize,
+    code: Code,
+    what: &str,
+) -> Result<Cow<'a, str>, ParseError> {
+    if text.is_empty() || text.len() > limit || text.contains(char::is_control) {
+        return Err(bad_name(text.len(), limit, code, what));
+    }
+    Ok(text)
 }
 
 #[cold]
@@ -236,7 +264,7 @@ fn malformed(fault: TokenFault, code: Code, what: &str) -> ParseError {
 }
 
 #[cold]
-fn bad_json(error: JsonError, start: usize) -> ParseError {
+pub(super) fn bad_json(error: JsonError, start: usize) -> ParseError {
     let at = start + error.position + 1;
     let hint = match error.fault {
         JsonFault::Expected(_) if error.position == 0 => "; a text is written in double quotes",
@@ -255,9 +283,4 @@ fn unknown_verb(rest: &str) -> ParseError {
             ParseError::new(Code::BadCmd, format!("no command {}; HELP lists the commands", shown(word)))
         }
     }
-}
-
-#[cold]
-pub(super) fn unavailable(row: &Row) -> ParseError {
-    ParseError::new(Code::BadCmd, format!("{} is not available in this version", row.name))
 }

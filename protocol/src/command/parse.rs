@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::line::{Line, Opt, unavailable};
+use super::line::{Line, Opt};
 use super::manage;
 use super::{
-    BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, KEYS_MAX, LIST_PAGE_DEFAULT, List,
-    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Request, Secret, Set, Watch,
+    BACKUP_NAME_BYTES_MAX, Command, Condition, Expiry, Incr, KEYS_MAX, LIST_PAGE_DEFAULT, List,
+    NAMESPACES_PAGE_DEFAULT, PAGE_MAX, Patch, Request, Secret, Set, Watch, transaction,
 };
 use crate::code::{Code, ParseError, shown};
 use crate::cursor::decode_cursor;
-use crate::json::Pointer;
+use crate::json::{Compact, Pointer};
 use crate::limits::Limits;
 use crate::table::Verb;
 use crate::ttl::{Ttl, TtlError};
@@ -44,6 +44,10 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         Verb::Ttl => key_alone(line, |key| Command::Ttl { key }),
         Verb::Persist => key_alone(line, |key| Command::Persist { key }),
         Verb::Touch => touch(line),
+        Verb::Incr => incr(line),
+        Verb::Patch => patch(line),
+        Verb::Delprefix => delprefix(line),
+        Verb::Txn => txn(line),
         Verb::List => list(line),
         Verb::Count => count(line),
         Verb::Namespaces => namespaces(line),
@@ -55,13 +59,11 @@ pub fn parse<'a>(line: &'a [u8], limits: &Limits) -> Parsed<'a> {
         Verb::Quit => bare(line, Command::Quit),
         Verb::Sync => bare(line, Command::Sync),
         Verb::Stats => bare(line, Command::Stats),
+        Verb::Compact => bare(line, Command::Compact),
         Verb::Backup => backup(line),
         Verb::Watch => watch(line),
         Verb::Org => manage::org(line),
         Verb::Key => manage::key(line),
-        Verb::Incr | Verb::Patch | Verb::Delprefix | Verb::Txn | Verb::Compact => {
-            Err(unavailable(line.verb().row()))
-        }
     }
 }
 
@@ -116,17 +118,13 @@ fn set<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
         "ttl" | "at" | "keepttl" => exclusive(option, &mut expiry),
         "if" => option.once(&mut condition, read_condition),
         "type" => option.once(&mut value_type, read_type),
-        "desc" => option.once(&mut description, |option| read_description(option, description_chars)),
+        "desc" => {
+            option.once(&mut description, |option| checked_description(option.value.text, description_chars))
+        }
         _ => Err(option.unknown()),
     })?;
     let document = line.json()?;
-    let value_type = match value_type {
-        None => ValueType::of(document.kind),
-        Some(named) => match named.check(&document.text, document.kind) {
-            Ok(()) => named,
-            Err(error) => return Err(ParseError::new(Code::Type, error.to_string())),
-        },
-    };
+    let value_type = type_of(&document, value_type)?;
     let expiry = expiry.unwrap_or(Expiry::Clear);
     let command = Command::Set(Set { key, json: document.text, value_type, expiry, condition, description });
     Ok(Request { ns, command })
@@ -154,6 +152,50 @@ fn touch<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
     line.end()?;
     let Some(Expiry::Set(ttl)) = expiry else { return Err(line.missing("ttl= or at=")) };
     Ok(Request { ns, command: Command::Touch { key, ttl } })
+}
+
+fn incr<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let key = line.key()?;
+    let (mut by, mut init, mut ttl) = (None, None, None);
+    let ns = line.options(|option| match option.name {
+        "by" => option.once(&mut by, |option| signed(&option)),
+        "init" => option.once(&mut init, |option| signed(&option)),
+        "ttl" => option.once(&mut ttl, |option| Ok(Ttl::parse(&option.value.text)?)),
+        _ => Err(option.unknown()),
+    })?;
+    line.end()?;
+    let command = Command::Incr(Incr { key, by: by.unwrap_or(1), init: init.unwrap_or(0), ttl });
+    Ok(Request { ns, command })
+}
+
+fn patch<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let key = line.key()?;
+    let mut version = None;
+    let ns = line.options(|option| match option.name {
+        "if" => option.once(&mut version, |option| number(&option, "a version")),
+        _ => Err(option.unknown()),
+    })?;
+    let json = line.json()?.text;
+    Ok(Request { ns, command: Command::Patch(Patch { key, json, version }) })
+}
+
+fn delprefix<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let prefix = line.argument(Code::BadArg, "prefix")?.text;
+    let prefix = checked_prefix(prefix, line.limits.key_bytes)
+        .map_err(|wanted| ParseError::new(Code::BadArg, format!("a prefix has {wanted}")))?;
+    let mut dry = None;
+    let ns = line.options(|option| match option.name {
+        "dry" => option.once(&mut dry, read_flag),
+        _ => Err(option.unknown()),
+    })?;
+    line.end()?;
+    Ok(Request { ns, command: Command::Delprefix { prefix, dry: dry.unwrap_or(false) } })
+}
+
+fn txn<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
+    let ns = line.options(|option| Err(option.unknown()))?;
+    let transaction = transaction::read(line.reader()?, line.limits)?;
+    Ok(Request { ns, command: Command::Txn(transaction) })
 }
 
 fn list<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
@@ -257,9 +299,6 @@ fn help<'a>(mut line: Line<'a, '_>) -> Parsed<'a> {
                 format!("no command {}; HELP lists the commands", shown(&name)),
             ));
         };
-        if !found.row().available {
-            return Err(unavailable(found.row()));
-        }
         verb = Some(found);
     }
     bare(line, Command::Help(verb))
@@ -321,13 +360,26 @@ fn read_condition(option: Opt<'_>) -> Result<Condition, ParseError> {
     }
 }
 
+/// The names that there are for types.
+pub(super) const TYPE_NAMES: &str = "STRING, NUMBER, BOOLEAN, JSON, DATETIME, DATE or DURATION";
+
 fn read_type(option: Opt<'_>) -> Result<ValueType, ParseError> {
-    ValueType::from_name(&option.value.text)
-        .ok_or_else(|| option.refused("STRING, NUMBER, BOOLEAN, JSON, DATETIME, DATE or DURATION"))
+    ValueType::from_name(&option.value.text).ok_or_else(|| option.refused(TYPE_NAMES))
 }
 
-fn read_description(option: Opt<'_>, limit: usize) -> Result<Cow<'_, str>, ParseError> {
-    let text = option.value.text;
+/// The type of a document: the one that is named for it, if it fits.
+#[inline]
+pub(super) fn type_of(document: &Compact<'_>, named: Option<ValueType>) -> Result<ValueType, ParseError> {
+    match named {
+        None => Ok(ValueType::of(document.kind)),
+        Some(named) => match named.check(&document.text, document.kind) {
+            Ok(()) => Ok(named),
+            Err(error) => Err(ParseError::new(Code::Type, error.to_string())),
+        },
+    }
+}
+
+pub(super) fn checked_description(text: Cow<'_, str>, limit: usize) -> Result<Cow<'_, str>, ParseError> {
     // A text has no more characters than bytes, so most are never counted.
     if text.len() > limit && text.chars().count() > limit {
         return Err(ParseError::new(
@@ -355,14 +407,19 @@ fn read_page(option: Opt<'_>) -> Result<usize, ParseError> {
     limit.ok_or_else(|| option.refused("a number from 1 to 10000"))
 }
 
-/// A prefix may be empty, but holds only what a name may hold.
 fn read_prefix(option: Opt<'_>, bytes_max: usize) -> Result<Cow<'_, str>, ParseError> {
-    let text = &option.value.text;
-    if text.len() > bytes_max || text.contains(char::is_control) {
-        let wanted = format!("at most {bytes_max} bytes without control characters");
-        return Err(option.refused(&wanted));
+    match checked_prefix(option.value.text.clone(), bytes_max) {
+        Ok(prefix) => Ok(prefix),
+        Err(wanted) => Err(option.refused(&wanted)),
     }
-    Ok(option.value.text)
+}
+
+/// A prefix may be empty, but holds only what a name may hold. The error is what it may be.
+fn checked_prefix(text: Cow<'_, str>, bytes_max: usize) -> Result<Cow<'_, str>, String> {
+    if text.len() > bytes_max || text.contains(char::is_control) {
+        return Err(format!("at most {bytes_max} bytes without control characters"));
+    }
+    Ok(text)
 }
 
 fn read_cursor(option: &Opt<'_>, bytes_max: usize) -> Result<String, ParseError> {
@@ -377,4 +434,11 @@ pub(super) fn number(option: &Opt<'_>, wanted: &str) -> Result<u64, ParseError> 
     let text = &option.value.text;
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(|| option.refused(wanted))
+}
+
+/// Digits, with a minus in front where it is less than zero.
+fn signed(option: &Opt<'_>) -> Result<i64, ParseError> {
+    let text = &option.value.text;
+    let refused = || option.refused("a whole number of 64 bits, as 5 or -5");
+    text.parse().ok().filter(|_| !text.starts_with('+')).ok_or_else(refused)
 }

@@ -29,15 +29,24 @@ pub struct Compact<'a> {
 /// # Ok::<(), larder_protocol::json::JsonError>(())
 /// ```
 pub fn compact(text: &str, depth_max: usize) -> Result<Compact<'_>, JsonError> {
-    let mut pass = Pass { text, bytes: text.as_bytes(), at: 0, run: 0, out: None };
-    pass.skip_outer_space();
-    pass.run = pass.at;
-    let kind = pass.document(depth_max.min(DEPTH_MAX))?;
-    let end = pass.at;
+    let (document, end) = compact_at(text, 0, depth_max)?;
+    let mut pass = Pass::new(text, end);
     pass.skip_outer_space();
     if pass.at < text.len() {
         return Err(JsonError::new(pass.at, JsonFault::Trailing));
     }
+    Ok(document)
+}
+
+/// As [`compact`], of the document that begins at `at` or after white space from there on; gives also where it ends. What
+/// follows is not looked at.
+#[inline]
+pub(super) fn compact_at(text: &str, at: usize, depth_max: usize) -> Result<(Compact<'_>, usize), JsonError> {
+    let mut pass = Pass::new(text, at);
+    pass.skip_outer_space();
+    pass.run = pass.at;
+    let kind = pass.document(depth_max.min(DEPTH_MAX))?;
+    let end = pass.at;
     let last_run = &text[pass.run..end];
     let text = match pass.out {
         None => Cow::Borrowed(last_run),
@@ -46,7 +55,7 @@ pub fn compact(text: &str, depth_max: usize) -> Result<Compact<'_>, JsonError> {
             Cow::Owned(out)
         }
     };
-    Ok(Compact { text, kind })
+    Ok((Compact { text, kind }, end))
 }
 
 struct Pass<'a> {
@@ -84,7 +93,11 @@ impl Open {
     }
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(text: &'a str, at: usize) -> Self {
+        Self { text, bytes: text.as_bytes(), at, run: at, out: None }
+    }
+
     #[inline]
     fn document(&mut self, depth_max: usize) -> Result<Kind, JsonError> {
         let mut open = Open { objects: 0, depth: 0 };
@@ -213,7 +226,7 @@ impl Pass<'_> {
         if !self.peek().is_some_and(is_space) {
             return;
         }
-        let out = self.out.get_or_insert_with(|| String::with_capacity(self.text.len()));
+        let out = self.out.get_or_insert_with(|| String::with_capacity(self.text.len() - self.run));
         out.push_str(&self.text[self.run..self.at]);
         self.skip_outer_space();
         self.run = self.at;
@@ -221,6 +234,6 @@ impl Pass<'_> {
 }
 
 #[inline]
-const fn is_space(byte: u8) -> bool {
+pub(super) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

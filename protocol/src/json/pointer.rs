@@ -124,7 +124,7 @@ fn after_comma(text: &[u8], at: usize) -> usize {
 }
 
 /// Where the value that begins at `at` ends. Brackets are counted, not matched: the document is valid.
-fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
         match text.get(at)? {

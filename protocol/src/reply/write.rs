@@ -122,7 +122,7 @@ pub fn end(out: &mut Vec<u8>, count: u64, last_name: Option<&str>) {
     out.push(b'\n');
 }
 
-/// The whole reply to `HELP`: the usage of every available command, or the usage of one and what it does.
+/// The whole reply to `HELP`: the usage of every command, or the usage of one and what it does.
 pub fn help(out: &mut Vec<u8>, verb: Option<Verb>) {
     let mut count = 0;
     let mut item = |text: &str| {
@@ -135,7 +135,7 @@ pub fn help(out: &mut Vec<u8>, verb: Option<Verb>) {
         item(verb.row().usage);
         item(verb.row().help);
     } else {
-        COMMANDS.iter().filter(|row| row.available).for_each(|row| item(row.usage));
+        COMMANDS.iter().for_each(|row| item(row.usage));
     }
     end(out, count, None);
 }

@@ -1,7 +1,7 @@
 //! However the network cuts a stream, the codec finds the same in it.
 
 use bytes::BytesMut;
-use larder_protocol::{CHUNK_BYTES, Frame, LineCodec, OVERRUN_FACTOR, lines};
+use larder_protocol::{CHUNK_BYTES, Frame, LineCodec, LineLimits, OVERRUN_FACTOR, lines};
 use proptest::prelude::*;
 use tokio_util::codec::Decoder;
 
@@ -31,7 +31,12 @@ fn note(frame: Frame, seen: &mut Vec<Seen>) {
 }
 
 fn decode<'a>(limit: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
-    let mut codec = LineCodec::new(limit);
+    decode_with(LineLimits::all(limit), pieces)
+}
+
+fn decode_with<'a>(limits: LineLimits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
+    let limit = limits.line_bytes.max(limits.transaction_bytes);
+    let mut codec = LineCodec::new(limits);
     let mut buffer = BytesMut::new();
     let mut seen = Vec::new();
     for piece in pieces {
@@ -54,6 +59,10 @@ fn line(text: &str) -> Seen {
 
 /// The contract, written down the simple way.
 fn naive(limit: usize, input: &[u8]) -> Vec<Seen> {
+    naive_with(LineLimits::all(limit), input)
+}
+
+fn naive_with(limits: LineLimits, input: &[u8]) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut rest = input;
     let mut first = true;
@@ -65,6 +74,13 @@ fn naive(limit: usize, input: &[u8]) -> Vec<Seen> {
             seen.push(Seen::Tls);
             return seen;
         }
+        let begins =
+            String::from_utf8_lossy(&text[..text.len().min(64).min(limits.line_bytes)]).to_uppercase();
+        let limit = if begins.trim_start_matches(' ').starts_with("TXN ") {
+            limits.line_bytes.max(limits.transaction_bytes)
+        } else {
+            limits.line_bytes
+        };
         if text.len() > limit * OVERRUN_FACTOR {
             seen.push(Seen::Overrun);
             return seen;
@@ -104,6 +120,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b"Host: here\r\n".to_vec()),
         1 => Just(b" HTTP/1.1\n".to_vec()),
         2 => Just(b"GET a\nSET b 1\r\n".to_vec()),
+        2 => ("[ ]{0,6}[tT][xX][nN]?[ a]", 0..400_usize)
+            .prop_map(|(verb, length)| [verb.as_bytes(), &vec![b'z'; length]].concat()),
     ]
 }
 
@@ -111,11 +129,16 @@ proptest! {
     #![proptest_config(crate::same_cases())]
 
     #[test]
-    fn cuts_do_not_matter(pieces in prop::collection::vec(piece(), 0..12), limit in 20..40_usize, cuts in prop::collection::vec(1..40_usize, 1..20)) {
+    fn cuts_do_not_matter(
+        pieces in prop::collection::vec(piece(), 0..12),
+        limits in (20..40_usize, 10..200_usize)
+            .prop_map(|(line_bytes, transaction_bytes)| LineLimits { line_bytes, transaction_bytes }),
+        cuts in prop::collection::vec(1..40_usize, 1..20),
+    ) {
         let input = pieces.concat();
-        let expected = naive(limit, &input);
-        prop_assert_eq!(&decode(limit, [&input[..]]), &expected);
-        prop_assert_eq!(&decode(limit, input.chunks(1)), &expected);
+        let expected = naive_with(limits, &input);
+        prop_assert_eq!(&decode_with(limits, [&input[..]]), &expected);
+        prop_assert_eq!(&decode_with(limits, input.chunks(1)), &expected);
         let mut rest = &input[..];
         let mut cut = Vec::new();
         for length in cuts.iter().cycle() {
@@ -126,7 +149,7 @@ proptest! {
             cut.push(piece);
             rest = after;
         }
-        prop_assert_eq!(&decode(limit, cut), &expected);
+        prop_assert_eq!(&decode_with(limits, cut), &expected);
     }
 
     #[test]
@@ -141,7 +164,7 @@ proptest! {
 
 #[test]
 fn a_run_of_lines_is_one_frame_and_bounded() {
-    let mut codec = LineCodec::new(1 << 20);
+    let mut codec = LineCodec::new(LineLimits::all(1 << 20));
     let mut buffer = BytesMut::from(&b"PING\nGET a\r\n\nGET"[..]);
     assert_eq!(
         codec.decode(&mut buffer).unwrap(),
@@ -158,10 +181,10 @@ fn a_run_of_lines_is_one_frame_and_bounded() {
 
 #[test]
 fn a_small_limit_yields_one_line_at_a_time_and_may_be_lifted_between_two() {
-    let mut codec = LineCodec::new(8);
+    let mut codec = LineCodec::new(LineLimits::all(8));
     let mut buffer = BytesMut::from(&b"AUTH x\nGET a-long-key\n"[..]);
     assert_eq!(codec.decode(&mut buffer).unwrap(), Some(Frame::Lines(BytesMut::from(&b"AUTH x\n"[..]))));
-    codec.set_line_bytes_max(1 << 20);
+    codec.set_limits(LineLimits::all(1 << 20));
     assert_eq!(
         codec.decode(&mut buffer).unwrap(),
         Some(Frame::Lines(BytesMut::from(&b"GET a-long-key\n"[..])))
@@ -181,6 +204,34 @@ fn sixteen_times_the_limit_is_the_end() {
     assert_eq!(decode(10, longest.chunks(7)), [Seen::TooLong, line("PING")]);
     let longer = [b"x".repeat(161), b"\nPING\n".to_vec()].concat();
     assert_eq!(decode(10, longer.chunks(7)), [Seen::Overrun]);
+}
+
+#[test]
+fn a_transaction_alone_may_be_longer() {
+    let limits = LineLimits { line_bytes: 10, transaction_bytes: 40 };
+    let long = |verb: &str, length: usize| format!("{verb} {}\n", "x".repeat(length - verb.len() - 1));
+    for verb in ["TXN", "txn", "  Txn"] {
+        let input =
+            [long(verb, 40), long(verb, 41), long(verb, 640), "PING\n".into(), long(verb, 641)].concat();
+        let expected =
+            [line(long(verb, 40).trim_end()), Seen::TooLong, Seen::TooLong, line("PING"), Seen::Overrun];
+        for cut in [1, 7, 40, input.len()] {
+            assert_eq!(decode_with(limits, input.as_bytes().chunks(cut)), expected, "{cut}");
+        }
+    }
+    for verb in ["TXNS", "SET", "TXN\t", "          TXN"] {
+        let input = long(verb, 30) + "PING\n";
+        for cut in [1, 7, input.len()] {
+            assert_eq!(
+                decode_with(limits, input.as_bytes().chunks(cut)),
+                [Seen::TooLong, line("PING")],
+                "{verb}"
+            );
+        }
+    }
+    // Where transactions may have less than other lines, it is the same for all.
+    let limits = LineLimits { line_bytes: 10, transaction_bytes: 0 };
+    assert_eq!(decode_with(limits, [&b"TXN {}\nTXN {    }\n"[..]]), [line("TXN {}"), line("TXN {    }")]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// A document as text, with white space between its tokens here and there.
-fn document() -> impl Strategy<Value = String> {
+pub(crate) fn document() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("null".to_owned()),
         any::<bool>().prop_map(|b| b.to_string()),

@@ -4,8 +4,10 @@
 
 mod codec;
 mod json;
+mod merge;
 mod replies;
 mod requests;
+mod transactions;
 
 use proptest::test_runner::{Config, RngSeed};
 

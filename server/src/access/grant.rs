@@ -167,6 +167,14 @@ impl Grant {
         self.scope.is_some() && now_ms < self.expires_at_ms
     }
 
+    /// Whether what was begun and writes in a namespace may still go on. It is not counted as a request once more.
+    pub(crate) fn check_sweep(&self, namespace: &str, now_ms: u64) -> Result<(), Denial> {
+        if self.scope < Some(Scope::FullAccess) {
+            return Err(self.denial(Need::Write, now_ms));
+        }
+        self.check(Need::Enter, Some(namespace), now_ms)
+    }
+
     /// Whether what goes on by itself, as watching does, may still go on.
     pub(crate) fn check_on(&self, now_ms: u64) -> Result<(), Denial> {
         self.check(Need::Enter, None, now_ms)

@@ -33,6 +33,9 @@ pub(super) enum Failure {
     /// A store or a backup in a directory cannot be worked with.
     #[error("{0}")]
     Store(larder_engine::Error),
+    /// There is nothing to run on.
+    #[error("cannot begin: {0}")]
+    Runtime(io::Error),
     /// The organizations and keys of a store cannot be read or changed.
     #[error("{0}")]
     Access(AccessError),
@@ -67,12 +70,21 @@ impl Failure {
         }
     }
 
+    /// The failure of a connection to that server, or of coming by one.
+    pub(super) fn of_connection(addr: &str, source: Error) -> Self {
+        match source {
+            Error::Connect { .. } => Self::Connect { source },
+            _ => Self::of_request(addr, source),
+        }
+    }
+
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Asked(_) | Self::Input { .. } => 2,
             Self::Connect { source } if is_no_address(source) => 2,
             Self::Store(error) if is_wrong_directory(error) => 2,
             Self::Store(_)
+            | Self::Runtime(_)
             | Self::Access(_)
             | Self::Connect { .. }
             | Self::Server { .. }
@@ -129,9 +141,16 @@ fn is_no_address(error: &Error) -> bool {
     matches!(error, Error::Connect { source, .. } if source.kind() == io::ErrorKind::InvalidInput)
 }
 
+/// Whether somebody is there, and TLS with them is not possible.
+fn is_distrusted(error: &Error) -> bool {
+    matches!(error, Error::Connect { source, .. } if source.kind() == io::ErrorKind::InvalidData)
+}
+
 fn advice(error: &Error) -> &'static str {
     if is_no_address(error) {
         "write the address as HOST:PORT"
+    } else if is_distrusted(error) {
+        "does it speak TLS, with a certificate that leads back to one in --tls-ca, for the host of --addr or for --tls-name?"
     } else {
         "is the server running? start it with `larder serve`, or name another with --addr"
     }

@@ -8,7 +8,7 @@ use super::Status;
 use super::failure::Failure;
 use super::object::Object;
 use super::output::Style;
-use super::session::{Session, Target};
+use super::session::{Missing, Session, Target};
 
 /// Prints a value.
 #[derive(Debug, Args)]
@@ -18,6 +18,8 @@ pub(crate) struct Get {
     /// Print only the place of the value that this JSON pointer names, as /user/name
     #[arg(long, value_name = "POINTER")]
     path: Option<String>,
+    #[command(flatten)]
+    missing: Missing,
 }
 
 impl Get {
@@ -33,7 +35,7 @@ impl Get {
                 show(&mut session, &self.key, &value)?;
                 session.done()
             }
-            AtPath::Absent => session.absent(&self.key),
+            AtPath::Absent => session.absent_or(&self.missing, &self.key),
             AtPath::Nothing => {
                 let path = self.path.as_deref().unwrap_or_default();
                 let answer = Object::new().text("key", &self.key).text("result", "no_path");

@@ -1,13 +1,17 @@
 //! The command line's verbs: each sends a request or two to a running server and shows what came back. `restore`,
-//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server.
+//! `verify`, `salvage`, and `backup` of a stopped store, work on directories and need no server; `doctor` looks at whatever is there,
+//! and `completions` and `man` describe this command itself.
 //!
 //! Three readers are served. A person at a terminal gets tables, indented JSON and times in words; a pipe gets bare
 //! values and tab-separated columns; `--json` gives one JSON object a line, wherever it goes. Values are never
 //! parsed into a tree on their way, so their digits and the order of their keys are those of the store.
 
 mod backup;
+mod compact;
+mod completions;
 mod count;
 mod del;
+mod doctor;
 mod entry;
 mod expiry;
 mod export;
@@ -15,13 +19,17 @@ mod failure;
 mod findings;
 mod get;
 mod import;
+mod incr;
+mod input;
 mod key;
 mod ls;
+mod man;
 mod manager;
 mod namespaces;
 mod object;
 mod org;
 mod output;
+mod patch;
 mod ping;
 mod pretty;
 mod progress;
@@ -29,10 +37,12 @@ mod restore;
 mod salvage;
 mod session;
 mod set;
+mod shell;
 mod stats;
 mod table;
 mod touch;
 mod ttl;
+mod txn;
 mod verify;
 mod watch;
 
@@ -49,8 +59,14 @@ pub(crate) enum Verb {
     Get(get::Get),
     /// Creates or replaces an entry
     Set(Box<set::Set>),
-    /// Deletes an entry
+    /// Deletes an entry, or all whose keys begin alike
     Del(del::Del),
+    /// Adds to a number
+    Incr(incr::Incr),
+    /// Merges a JSON merge patch into a value
+    Patch(patch::Patch),
+    /// Carries out a transaction
+    Txn(txn::Txn),
     /// Lists keys, sorted
     Ls(ls::Ls),
     /// Counts entries
@@ -67,6 +83,8 @@ pub(crate) enum Verb {
     Entry(entry::Entry),
     /// Prints changes as they happen
     Watch(watch::Watch),
+    /// Speaks the line protocol at a prompt
+    Shell(shell::Shell),
     /// Stores entries read as JSON lines
     Import(import::Import),
     /// Writes entries as JSON lines that `import` reads
@@ -75,6 +93,8 @@ pub(crate) enum Verb {
     Backup(backup::Backup),
     /// Makes a new store of a backup
     Restore(restore::Restore),
+    /// Has the server give unused disk space back now
+    Compact(compact::Compact),
     /// Asks whether the server is there
     Ping(ping::Ping),
     /// Shows counters and sizes of the server
@@ -89,6 +109,12 @@ pub(crate) enum Verb {
     Verify(verify::Verify),
     /// Copies what is intact in a store directory into a new store
     Salvage(salvage::Salvage),
+    /// Tells what is wrong with a setup
+    Doctor(doctor::Doctor),
+    /// Prints completions for a shell
+    Completions(completions::Completions),
+    /// Prints or writes manual pages
+    Man(man::Man),
 }
 
 /// How a verb ended that could be carried out.
@@ -107,6 +133,9 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Get(verb) => verb.run(target),
         Verb::Set(verb) => verb.run(target),
         Verb::Del(verb) => verb.run(target),
+        Verb::Incr(verb) => verb.run(target),
+        Verb::Patch(verb) => verb.run(target),
+        Verb::Txn(verb) => verb.run(target),
         Verb::Ls(verb) => verb.run(target),
         Verb::Count(verb) => verb.run(target),
         Verb::Namespaces(verb) => verb.run(target),
@@ -115,16 +144,21 @@ pub(crate) fn run(verb: Verb, target: &Target) -> ExitCode {
         Verb::Persist(verb) => verb.run(target),
         Verb::Entry(verb) => verb.run(target),
         Verb::Watch(verb) => verb.run(target),
+        Verb::Shell(verb) => verb.run(target),
         Verb::Import(verb) => verb.run(target),
         Verb::Export(verb) => verb.run(target),
         Verb::Backup(verb) => verb.run(target),
         Verb::Restore(verb) => verb.run(target),
+        Verb::Compact(verb) => verb.run(target),
         Verb::Ping(verb) => verb.run(target),
         Verb::Stats(verb) => verb.run(target),
         Verb::Org(verb) => verb.run(target),
         Verb::Key(verb) => verb.run(target),
         Verb::Verify(verb) => verb.run(target),
         Verb::Salvage(verb) => verb.run(target),
+        Verb::Doctor(verb) => verb.run(target),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,

@@ -42,6 +42,11 @@ impl Output {
         writeln!(self.stdout, "{line}").map_err(Failure::Output)
     }
 
+    /// Text that has its line ends already.
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.stdout.write_all(text.as_bytes()).map_err(Failure::Output)
+    }
+
     pub(super) fn object(&mut self, object: Object) -> Result<(), Failure> {
         self.line(object.end())
     }

@@ -62,6 +62,11 @@ pub(super) fn cut(json: &str, characters_max: usize) -> String {
     out
 }
 
+/// A line of any text. Within JSON it stays the same document.
+pub(super) fn printable(text: &str) -> String {
+    cut(text, usize::MAX)
+}
+
 fn break_line(out: &mut String, depth: usize) {
     out.push('\n');
     out.extend(std::iter::repeat_n("  ", depth));

@@ -2,17 +2,20 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
-use clap::Args;
-use larder_client::blocking::Client;
+use clap::{ArgAction, Args};
+use larder_client::blocking::Connection;
 use larder_client::request::Request;
-use larder_client::{Error, Options, Token};
+use larder_client::{Error, Options, Tls, Token};
 
 use super::Status;
 use super::failure::Failure;
 use super::object::Object;
 use super::output::{Output, Style, say};
+
+const ADDR_DEFAULT: &str = "127.0.0.1:5273";
 
 /// Options that all verbs share, and that may stand before the verb too.
 #[derive(Args)]
@@ -25,7 +28,8 @@ pub(crate) struct Target {
         env = "LARDER_ADDR",
         hide_env_values = true,
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:5273"
+        alias = "server",
+        default_value = ADDR_DEFAULT
     )]
     pub(super) addr: String,
     /// Namespace [default: that of the server, `default`]
@@ -38,14 +42,37 @@ pub(crate) struct Target {
     /// File with the access token [env: LARDER_TOKEN_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Connect by TLS, to a server whose certificate leads back to one in this file (PEM)
+    #[arg(long, global = true, env = "LARDER_TLS_CA", hide_env_values = true, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Name in the server's certificate, if it is not the host of --addr
+    #[arg(long, global = true, env = "LARDER_TLS_NAME", hide_env_values = true, value_name = "NAME")]
+    tls_name: Option<String>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
 }
 
+/// What it means to a verb that there is no such entry.
+#[derive(Debug, Args)]
+pub(super) struct Missing {
+    /// Whether it is an error, with exit code 1, if there is no such entry
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    error_on_missing: bool,
+}
+
 /// A verb at work.
 pub(super) struct Session {
-    pub(super) client: Client,
+    pub(super) connection: Connection,
     pub(super) out: Output,
     addr: String,
     namespace: Option<String>,
@@ -54,12 +81,12 @@ pub(super) struct Session {
 impl Target {
     /// Connects.
     pub(super) fn open(&self) -> Result<Session, Failure> {
-        self.open_with(Options::default())
+        self.open_with(self.options()?)
     }
 
     /// Connects, to wait for replies as long as they take.
     pub(super) fn open_patiently(&self) -> Result<Session, Failure> {
-        self.open_with(Options { reply_timeout: None, ..Options::default() })
+        self.open_with(Options { reply_timeout: None, ..self.options()? })
     }
 
     /// The access token: that of an option, or else that of the environment, and in either the token itself before a file.
@@ -80,18 +107,47 @@ impl Target {
         Ok(Some(fs::read_to_string(&path).map_err(unreadable)?.trim().into()))
     }
 
+    /// TLS, if there is a file of whom to trust.
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let Some(path) = &self.tls_ca else { return Ok(None) };
+        let name = || path.display().to_string();
+        let roots = fs::read(path).map_err(|source| Failure::Input { name: name(), source })?;
+        let tls = Tls::trusting(&roots)
+            .map_err(|error| Failure::Input { name: name(), source: io::Error::other(error) })?;
+        Ok(Some(match &self.tls_name {
+            Some(name) => tls.server_name(name),
+            None => tls,
+        }))
+    }
+
+    /// How to connect.
+    pub(super) fn options(&self) -> Result<Options, Failure> {
+        Ok(Options {
+            namespace: self.ns.clone(),
+            token: self.token()?,
+            tls: self.tls()?,
+            ..Options::default()
+        })
+    }
+
     /// Standard output, for a verb that needs no server.
     pub(super) fn output(&self) -> Output {
         Output::new(self.json)
     }
 
+    pub(super) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Whether another server is meant than the one that is by default.
+    pub(super) fn names_server(&self) -> bool {
+        self.addr != ADDR_DEFAULT
+    }
+
     fn open_with(&self, options: Options) -> Result<Session, Failure> {
-        let options = Options { namespace: self.ns.clone(), token: self.token()?, ..options };
-        let client = Client::connect_with(self.addr.as_str(), &options).map_err(|source| match source {
-            Error::Connect { .. } => Failure::Connect { source },
-            source => Failure::of_request(&self.addr, source),
-        })?;
-        Ok(Session { client, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
+        let connection = Connection::connect_with(self.addr.as_str(), &options)
+            .map_err(|source| Failure::of_connection(&self.addr, source))?;
+        Ok(Session { connection, out: self.output(), addr: self.addr.clone(), namespace: self.ns.clone() })
     }
 }
 
@@ -102,7 +158,7 @@ impl Session {
 
     /// Sends a request and waits for its reply.
     pub(super) fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Failure> {
-        self.client.call(request).map_err(|error| self.failure(error))
+        self.connection.call(request).map_err(|error| self.failure(error))
     }
 
     pub(super) fn failure(&self, source: Error) -> Failure {
@@ -119,7 +175,18 @@ impl Session {
     pub(super) fn absent(self, key: &str) -> Result<Status, Failure> {
         let place = self.namespace.as_ref().map(|ns| format!(" in namespace {ns:?}")).unwrap_or_default();
         let sentence = format!("there is no entry {key:?}{place}");
-        self.no(Object::new().text("key", key).text("result", "absent"), &sentence)
+        self.no(absent(key), &sentence)
+    }
+
+    /// As [`absent`](Session::absent), where that may be fine.
+    pub(super) fn absent_or(mut self, missing: &Missing, key: &str) -> Result<Status, Failure> {
+        if missing.error_on_missing {
+            return self.absent(key);
+        }
+        if self.out.style() == Style::Json {
+            self.out.object(absent(key))?;
+        }
+        self.done()
     }
 
     /// Ends because of what a condition found: `answer` for programs, `sentence` for people.
@@ -131,4 +198,9 @@ impl Session {
         self.out.flush()?;
         Ok(Status::No)
     }
+}
+
+/// What programs are told of an entry that is not there.
+fn absent(key: &str) -> Object {
+    Object::new().text("key", key).text("result", "absent")
 }

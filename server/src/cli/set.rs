@@ -1,27 +1,21 @@
 //! `larder set`
 
-use std::io::{Read, stdin};
-
-use clap::{ArgGroup, Args};
+use clap::{ArgAction, ArgGroup, Args};
 use larder_client::reply::{Outcome, Refusal, Stamp};
 use larder_client::{Condition, Expiry, ValueType, request};
-use larder_protocol::json::{compact, encode_string};
-use larder_protocol::{DEPTH_MAX, Limits};
+use larder_protocol::json::encode_string;
 
-use super::Status;
 use super::expiry::{self, Expires};
 use super::failure::Failure;
 use super::object::Object;
 use super::output::Style;
 use super::session::{Session, Target};
-
-/// Longest standard input that is read: room for the largest value and white space between its tokens.
-const STDIN_BYTES_MAX: u64 = 16 * Limits::DEFAULT.value_bytes as u64;
+use super::{Status, input};
 
 /// Creates or replaces an entry.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("lifetime").args(["ttl", "at", "keep_ttl"]))]
-#[command(group = ArgGroup::new("condition").args(["if_absent", "if_present", "if_version"]))]
+#[command(group = ArgGroup::new("condition").args(["overwrite", "if_absent", "if_present", "if_version"]))]
 pub(crate) struct Set {
     /// Key of the entry
     key: String,
@@ -36,6 +30,18 @@ pub(crate) struct Set {
     /// Keep the expiry that the entry has; without --ttl, --at and this it will never expire
     #[arg(long)]
     keep_ttl: bool,
+    /// Whether to replace an entry that is there; with --overwrite=false this fails where there is one
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    overwrite: bool,
     /// Only if there is no such entry
     #[arg(long)]
     if_absent: bool,
@@ -62,6 +68,14 @@ impl Set {
                 written(&mut session, &self.key, stamp)?;
                 session.done()
             }
+            Outcome::Refused(Refusal::Exists { version }) if !self.overwrite => {
+                let answer = Object::new().text("key", &self.key).text("result", "exists");
+                let sentence = format!(
+                    "Cannot set value for key '{}'. Key already exists and overwrite is set to false.",
+                    self.key
+                );
+                session.no(answer.number("version", version), &sentence)
+            }
             Outcome::Refused(refusal) => refused(session, &self.key, refusal),
         }
     }
@@ -87,7 +101,7 @@ impl Set {
     fn condition(&self) -> Option<Condition> {
         match self.if_version {
             Some(version) => Some(Condition::Version(version)),
-            None if self.if_absent => Some(Condition::Absent),
+            None if self.if_absent || !self.overwrite => Some(Condition::Absent),
             None => self.if_present.then_some(Condition::Present),
         }
     }
@@ -130,32 +144,21 @@ pub(super) fn refused(session: Session, key: &str, refusal: Refusal) -> Result<S
 
 /// The JSON text that VALUE stands for.
 fn json(value: &str, as_string: bool) -> Result<String, Failure> {
-    let mut text = if value == "-" { read_stdin()? } else { value.to_owned() };
-    if as_string {
-        if value == "-" && text.ends_with('\n') {
-            text.pop();
-        }
-        let mut json = Vec::new();
-        encode_string(&mut json, &text);
-        return Ok(String::from_utf8_lossy(&json).into_owned());
+    if !as_string {
+        return input::json("VALUE", value).map_err(|failure| match failure {
+            Failure::Usage(text) => Failure::Usage(format!(
+                "{text}; write a string with its quotes, as '\"hello\"', or add --string"
+            )),
+            other => other,
+        });
     }
-    match compact(&text, DEPTH_MAX) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(Failure::Usage(format!(
-            "VALUE, byte {}: {error}; write a string with its quotes, as '\"hello\"', or add --string",
-            error.position + 1
-        ))),
+    let mut text = input::text(value)?;
+    if value == "-" && text.ends_with('\n') {
+        text.pop();
     }
-}
-
-fn read_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = stdin().lock().take(STDIN_BYTES_MAX + 1).read_to_string(&mut text);
-    read.map_err(|source| Failure::Input { name: "standard input".into(), source })?;
-    if text.len() as u64 > STDIN_BYTES_MAX {
-        return Err(Failure::Usage(format!("standard input is longer than {STDIN_BYTES_MAX} bytes")));
-    }
-    Ok(text)
+    let mut json = Vec::new();
+    encode_string(&mut json, &text);
+    Ok(String::from_utf8_lossy(&json).into_owned())
 }
 
 fn value_type(name: &str) -> Result<ValueType, String> {

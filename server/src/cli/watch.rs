@@ -2,7 +2,7 @@
 
 use clap::Args;
 use larder_client::reply::{Change, Event, EventKind};
-use larder_client::{Error, blocking::Watcher, request};
+use larder_client::{Error, blocking::Events, request};
 
 use super::Status;
 use super::expiry;
@@ -40,7 +40,7 @@ impl Watch {
     pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let mut session = target.open()?;
         let out = &mut session.out;
-        let watched = session.client.watch(self.request()).map(|watcher| follow(watcher, out));
+        let watched = session.connection.watch(self.request()).map(|events| follow(events, out));
         let error = match watched {
             Ok(ended) => {
                 let (version, error) = ended?;
@@ -65,12 +65,12 @@ impl Watch {
 }
 
 /// Prints what comes. Gives what ended it, and the version up to which everything was printed.
-fn follow(mut watcher: Watcher<'_>, out: &mut Output) -> Result<(u64, Error), Failure> {
+fn follow(mut events: Events<'_>, out: &mut Output) -> Result<(u64, Error), Failure> {
     loop {
-        match watcher.next().unwrap_or(Err(Error::Closed)) {
+        match events.next().unwrap_or(Err(Error::Closed)) {
             Ok(Event::Change(change)) => show(out, change)?,
             Ok(Event::Progress { .. }) => {}
-            Err(error) => return Ok((watcher.version(), error)),
+            Err(error) => return Ok((events.version(), error)),
         }
     }
 }

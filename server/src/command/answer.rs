@@ -28,8 +28,8 @@ pub(crate) enum Answer<'t> {
     Value(Option<Found>, Option<&'t Pointer<'t>>),
     /// `VAL` or `NIL` for each.
     Values(Vec<Option<Found>>),
-    /// `OK` with all fields, or `NIL`.
-    Entry { found: Option<Found>, organization: &'t str, namespace: &'t str, key: &'t str },
+    /// `OK` with all fields, or `NIL`; and then whether it is known that the last entry there has expired.
+    Entry { found: Option<Found>, expired: bool, organization: &'t str, namespace: &'t str, key: &'t str },
     /// `OK <number>`
     Number(u64),
     /// `OK` with milliseconds left or `-`, or `NIL`.
@@ -42,6 +42,10 @@ pub(crate) enum Answer<'t> {
     Deleted(Decision<Option<Deleted>>),
     /// `VAL` of what was deleted, `NIL` or `NO …`
     Taken(Decision<Option<Deleted>>),
+    /// `VAL` of what was written.
+    Changed(Stamp, Vec<u8>),
+    /// `NO CHECK <i>`
+    FailedCheck(u64),
     /// `ITEM` lines with keys, and perhaps with values.
     Entries { page: Page, values: bool },
     /// `ITEM` lines with namespaces.
@@ -64,6 +68,7 @@ impl Answer<'_> {
         let stored = |found: &Option<Found>| found.as_ref().map_or(0, Found::stored_bytes);
         match self {
             Answer::Value(found, _) | Answer::Entry { found, .. } => stored(found),
+            Answer::Changed(_, json) => json.len(),
             Answer::Values(founds) => founds.iter().map(stored).sum(),
             Answer::Entries { page, .. } => page.items.iter().map(|(_, found)| found.stored_bytes()).sum(),
             Answer::Deleted(Ok(Some(deleted))) | Answer::Taken(Ok(Some(deleted))) => {

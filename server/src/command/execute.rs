@@ -6,6 +6,7 @@ use larder_protocol::{Command, ParseError};
 use tokio::task::yield_now;
 
 use super::answer::Answer;
+use super::change::{Ahead, ahead, is_change};
 use super::failure::refusal;
 use super::manner::Manner;
 use super::need::{namespace_of, need_of};
@@ -37,8 +38,8 @@ pub(crate) async fn execute<'t>(
     manner: Manner,
     command: &'t Command<'t>,
 ) -> Option<Result<(Answer<'t>, Values), Failure>> {
-    let writes = command.verb().row().writes;
-    let begin = || begin(shared, session, scope, manner, command);
+    let writes = command.writes();
+    let begin = || begin(shared, session, scope, manner, command, writes);
     let mut settled = settled(begin().await).await;
     if let Err(error) = &settled {
         shared.log_failure(error);
@@ -64,12 +65,19 @@ async fn begin<'t>(
     scope: Scope<'t>,
     manner: Manner,
     command: &'t Command<'t>,
+    writes: bool,
 ) -> Pending<(Left<'t>, Values)> {
-    let pending = if command.verb().row().writes {
+    let pending = if writes {
         shared.store.admission().await;
+        let mut ahead = match is_change(command) {
+            // If it comes to nothing, it is made under the lock.
+            true => ahead(&shared.store, false, std::iter::once((scope, command))).0,
+            false => Ahead::default(),
+        };
         shared.store.write(|writer| {
             writer.set_quota(scope.grant.tenant(), manner.quota(scope.grant.quota()));
-            let write = |writer: &mut Writer<'_>, scope, command| manner.write(writer, scope, command);
+            let write =
+                |writer: &mut Writer<'_>, scope, command| manner.write(writer, scope, command, &mut ahead);
             admitted(writer, session, scope, command, write)
         })
     } else {
@@ -84,7 +92,7 @@ fn admitted<'t, A: Reader>(
     session: &Session,
     scope: Scope<'t>,
     command: &'t Command<'t>,
-    carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
+    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
 ) -> Left<'t> {
     if session.is_stale() {
         return None;

@@ -1,7 +1,7 @@
 //! The reply to `HELLO`: who the server is, and what it holds requests to.
 
 use larder_engine::Durability;
-use larder_protocol::{KEYS_MAX, Limits, PAGE_MAX};
+use larder_protocol::{CHECKS_MAX, KEYS_MAX, Limits, OPERATIONS_MAX, PAGE_MAX};
 use serde::Serialize;
 
 use crate::shared::durability_name;
@@ -22,6 +22,7 @@ struct Hello {
 #[derive(Serialize)]
 struct HelloLimits {
     line_bytes: usize,
+    transaction_bytes: usize,
     value_bytes: usize,
     value_depth: usize,
     key_bytes: usize,
@@ -29,6 +30,8 @@ struct HelloLimits {
     description_chars: usize,
     max_ttl_ms: u64,
     keys: usize,
+    checks: usize,
+    operations: usize,
     page: usize,
 }
 
@@ -40,7 +43,8 @@ pub(crate) fn fields(limits: &Limits, durability: Durability) -> Vec<u8> {
         protocol: PROTOCOL,
         durability: durability_name(durability),
         limits: HelloLimits {
-            line_bytes: limits.line_bytes(),
+            line_bytes: limits.lines().line_bytes,
+            transaction_bytes: limits.transaction_bytes,
             value_bytes: limits.value_bytes,
             value_depth: limits.depth,
             key_bytes: limits.key_bytes,
@@ -48,6 +52,8 @@ pub(crate) fn fields(limits: &Limits, durability: Durability) -> Vec<u8> {
             description_chars: limits.description_chars,
             max_ttl_ms: limits.max_ttl_ms,
             keys: KEYS_MAX,
+            checks: CHECKS_MAX,
+            operations: OPERATIONS_MAX,
             page: PAGE_MAX,
         },
     };

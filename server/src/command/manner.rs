@@ -4,7 +4,8 @@ use larder_engine::{Quota, Writer};
 use larder_protocol::Command;
 
 use super::answer::Answer;
-use super::read::{Scope, entry};
+use super::change::Ahead;
+use super::read::{Scope, entry, misrouted};
 use super::write::write;
 
 /// See the module.
@@ -29,8 +30,9 @@ impl Manner {
         writer: &mut Writer<'_>,
         scope: Scope<'t>,
         command: &'t Command<'t>,
+        ahead: &mut Ahead<'t>,
     ) -> Answer<'t> {
-        let answer = write(writer, scope, command);
+        let Some(answer) = write(writer, scope, command, ahead) else { return misrouted().into() };
         match (&answer, command) {
             (Answer::Written(Ok(_)), Command::Set(set)) if self.shows => {
                 entry(writer, scope, &set.key).unwrap_or_else(|refused| refused)

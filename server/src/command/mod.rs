@@ -6,6 +6,7 @@
 //! [`write`](mod@write), and a new kind of answer only where none of the present ones fits.
 
 mod answer;
+mod change;
 mod entry;
 mod execute;
 mod failure;
@@ -17,9 +18,12 @@ mod read;
 mod render;
 pub(crate) mod stats;
 mod survey;
+mod sweep;
+mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
+pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
 pub(crate) use entry::{entry_id, type_of};
 pub(crate) use execute::{Failure, check, execute, is_long, lists};
 pub(crate) use failure::{SHUTDOWN, denial, refusal};
@@ -28,4 +32,5 @@ pub(crate) use need::{namespace_of, need_of};
 pub(crate) use read::{Reader, Scope, misrouted, namespaces, read};
 pub(crate) use render::{OUTPUT_BYTES, Rendering, Sources, VALUES_PAGE_BYTES, refuse};
 pub(crate) use survey::{Survey, survey};
+pub(crate) use sweep::{Unswept, sweep};
 pub(crate) use write::write;

@@ -25,6 +25,8 @@ pub(crate) fn namespace_of<'t>(command: &'t Command<'_>, namespace: &'t str) -> 
         Command::Ns(named) => named.as_deref(),
         // Of what is told about other namespaces, those that the key is not for are left out.
         Command::Watch(watch) if watch.all => None,
+        // Each of its checks and operations has one, and is looked at by itself.
+        Command::Txn(_) => None,
         command => command.verb().row().takes_namespace.then_some(namespace),
     }
 }

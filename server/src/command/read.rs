@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use larder_engine::{Address, Found, NamespacePage, NamespaceScan, Page, Scan, Stamp, Tenant, View, Writer};
-use larder_protocol::{Code, Command, List, ParseError};
+use larder_protocol::{Code, Command, Limits, List, ParseError};
 
 use super::answer::Answer;
 use super::failure::{denial, refusal};
@@ -14,6 +14,7 @@ pub(crate) trait Reader {
     fn now_ms(&self) -> u64;
     fn get(&mut self, at: Address<'_>) -> Option<Found>;
     fn stamp(&mut self, at: Address<'_>) -> Option<Stamp>;
+    fn has_expired(&mut self, at: Address<'_>) -> bool;
     fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64;
     fn entries(&mut self, tenant: Tenant) -> u64;
     fn scan(&mut self, tenant: Tenant, scan: &Scan<'_>) -> Page;
@@ -31,6 +32,9 @@ macro_rules! reader {
             }
             fn stamp(&mut self, at: Address<'_>) -> Option<Stamp> {
                 $type::stamp(self, at)
+            }
+            fn has_expired(&mut self, at: Address<'_>) -> bool {
+                $type::has_expired(self, at)
             }
             fn count(&mut self, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
                 $type::count(self, tenant, namespace, prefix)
@@ -57,17 +61,27 @@ pub(crate) struct Scope<'t> {
     pub(crate) grant: &'t Grant,
     pub(crate) tenant: Tenant,
     pub(crate) namespace: &'t str,
-    pub(crate) max_ttl_ms: u64,
+    pub(crate) limits: &'t Limits,
 }
 
 impl<'t> Scope<'t> {
     /// The full name of an entry, or the answer to one that cannot exist.
     pub(super) fn address(&self, key: &'t str) -> Result<Address<'t>, Answer<'t>> {
+        self.named(key).map_err(Answer::from)
+    }
+
+    /// As [`Scope::address`], with what is wrong as it is.
+    pub(super) fn named(&self, key: &'t str) -> Result<Address<'t>, ParseError> {
         // Whatever a command's namespace comes from, nothing outside of the key's is named.
         if !self.grant.holds(self.namespace) {
-            return Err(denial(Denial::Namespace).into());
+            return Err(denial(Denial::Namespace));
         }
-        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()).into())
+        Address::new(self.tenant, self.namespace, key).map_err(|error| refusal(&error.into()))
+    }
+
+    /// The same in another namespace, if one is named.
+    pub(super) fn within(self, namespace: Option<&'t str>) -> Scope<'t> {
+        Scope { namespace: namespace.unwrap_or(self.namespace), ..self }
     }
 }
 
@@ -89,7 +103,9 @@ fn try_read<'t>(
         Command::Exists { keys } => exists(reader, scope, keys)?,
         Command::Ttl { key } => ttl(reader, scope.address(key)?),
         Command::List(list) => entries(reader, scope, list),
-        Command::Count { prefix } => Answer::Number(reader.count(scope.tenant, scope.namespace, prefix)),
+        Command::Count { prefix } | Command::Delprefix { prefix, dry: true } => {
+            Answer::Number(reader.count(scope.tenant, scope.namespace, prefix))
+        }
         Command::Namespaces { prefix, limit, after } => {
             let scan = NamespaceScan { prefix, after: after.as_deref(), limit: *limit };
             Answer::Namespaces(namespaces(reader, scope, &scan))
@@ -104,8 +120,13 @@ fn try_read<'t>(
         | Command::Del { .. }
         | Command::Touch { .. }
         | Command::Persist { .. }
+        | Command::Incr(_)
+        | Command::Patch(_)
+        | Command::Delprefix { dry: false, .. }
+        | Command::Txn(_)
         | Command::Watch(_)
         | Command::Sync
+        | Command::Compact
         | Command::Backup { .. }
         | Command::Auth(_)
         | Command::Org(_)
@@ -119,9 +140,11 @@ pub(super) fn entry<'t>(
     scope: Scope<'t>,
     key: &'t str,
 ) -> Result<Answer<'t>, Answer<'t>> {
-    let found = reader.get(scope.address(key)?);
+    let at = scope.address(key)?;
+    let found = reader.get(at);
+    let expired = found.is_none() && reader.has_expired(at);
     let organization = &*scope.grant.organization().name;
-    Ok(Answer::Entry { found, organization, namespace: scope.namespace, key })
+    Ok(Answer::Entry { found, expired, organization, namespace: scope.namespace, key })
 }
 
 fn mget<'t>(

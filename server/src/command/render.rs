@@ -99,13 +99,15 @@ impl Writer<'_> {
                 Ok(Some(deleted)) => self.value(Some(&deleted.found), None),
                 other => self.not_deleted(other),
             },
+            Answer::Changed(stamp, json) => write::val(self.out, stamp.version, stamp.expires_at, json),
+            Answer::FailedCheck(index) => write::no_check(self.out, *index),
             Answer::Number(number) => write::ok_number(self.out, *number),
             Answer::Left(left) => match left {
                 Some(Some(ms)) => write::ok_number(self.out, *ms),
                 Some(None) => write::ok_none(self.out),
                 None => write::nil(self.out),
             },
-            Answer::Entry { found, organization, namespace, key } => {
+            Answer::Entry { found, organization, namespace, key, .. } => {
                 self.entry(found.as_ref(), organization, namespace, key);
             }
             Answer::Object(json) => write::ok_json(self.out, json.as_bytes()),

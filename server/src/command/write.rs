@@ -4,12 +4,19 @@ use larder_engine::{Condition, Expiry, Put, Writer};
 use larder_protocol::{self as protocol, Command, ParseError, Set, Ttl, deadline};
 
 use super::answer::Answer;
+use super::change::{Ahead, change};
 use super::failure::refusal;
 use super::read::{Scope, read};
+use super::transaction::transact;
 
-/// Carries out a command, whether it writes or not.
+/// Carries out a command, whether it writes or not. `None` if it has to be prepared once more.
 #[inline]
-pub(crate) fn write<'t>(writer: &mut Writer<'_>, scope: Scope<'t>, command: &'t Command<'t>) -> Answer<'t> {
+pub(crate) fn write<'t>(
+    writer: &mut Writer<'_>,
+    scope: Scope<'t>,
+    command: &'t Command<'t>,
+    ahead: &mut Ahead<'t>,
+) -> Option<Answer<'t>> {
     let answer = match command {
         Command::Set(arguments) => set(writer, scope, arguments),
         Command::Del { key, version, get } => delete(writer, scope, key, *version, *get),
@@ -17,9 +24,11 @@ pub(crate) fn write<'t>(writer: &mut Writer<'_>, scope: Scope<'t>, command: &'t 
             expiry(scope, writer.now_ms(), *ttl).and_then(|expiry| touch(writer, scope, key, expiry))
         }
         Command::Persist { key } => touch(writer, scope, key, Expiry::Never),
-        _ => return read(writer, scope, command),
+        Command::Incr(_) | Command::Patch(_) => return change(writer, scope, command, ahead),
+        Command::Txn(transaction) => Ok(transact(writer, scope, transaction)),
+        _ => Ok(read(writer, scope, command)),
     };
-    answer.unwrap_or_else(|refused| refused)
+    Some(answer.unwrap_or_else(|refused| refused))
 }
 
 fn set<'t>(
@@ -28,14 +37,25 @@ fn set<'t>(
     arguments: &'t Set<'t>,
 ) -> Result<Answer<'t>, Answer<'t>> {
     let at = scope.address(&arguments.key)?;
-    let put = Put {
+    let put = put_of(scope, writer.now_ms(), arguments)?;
+    writer.put(at, &put).map(Answer::Written).map_err(|error| refusal(&error).into())
+}
+
+/// What the engine is to put for a set that is taken at `now_ms`.
+#[inline]
+pub(super) fn put_of<'t>(
+    scope: Scope<'_>,
+    now_ms: u64,
+    arguments: &'t Set<'t>,
+) -> Result<Put<'t>, ParseError> {
+    Ok(Put {
         value: arguments.json.as_bytes(),
         tag: arguments.value_type.tag(),
         description: arguments.description.as_deref(),
         expiry: match arguments.expiry {
             protocol::Expiry::Clear => Expiry::Never,
             protocol::Expiry::Keep => Expiry::Keep,
-            protocol::Expiry::Set(ttl) => expiry(scope, writer.now_ms(), ttl)?,
+            protocol::Expiry::Set(ttl) => deadline_of(scope, now_ms, ttl)?,
         },
         condition: match arguments.condition {
             None => Condition::Always,
@@ -43,8 +63,7 @@ fn set<'t>(
             Some(protocol::Condition::Present) => Condition::Present,
             Some(protocol::Condition::Version(version)) => Condition::Version(version),
         },
-    };
-    writer.put(at, &put).map(Answer::Written).map_err(|error| refusal(&error).into())
+    })
 }
 
 fn delete<'t>(
@@ -70,9 +89,10 @@ fn touch<'t>(
 }
 
 /// The deadline that a TTL comes to, by the one reading of the clock of this turn.
-fn expiry<'t>(scope: Scope<'_>, now_ms: u64, ttl: Ttl) -> Result<Expiry, Answer<'t>> {
-    match deadline(ttl, now_ms, scope.max_ttl_ms) {
-        Ok(deadline_ms) => Ok(Expiry::At(deadline_ms)),
-        Err(error) => Err(ParseError::from(error).into()),
-    }
+pub(super) fn expiry<'t>(scope: Scope<'_>, now_ms: u64, ttl: Ttl) -> Result<Expiry, Answer<'t>> {
+    deadline_of(scope, now_ms, ttl).map_err(Answer::from)
+}
+
+fn deadline_of(scope: Scope<'_>, now_ms: u64, ttl: Ttl) -> Result<Expiry, ParseError> {
+    Ok(Expiry::At(deadline(ttl, now_ms, scope.limits.max_ttl_ms)?))
 }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use larder_protocol::reply::write;
-use larder_protocol::{Code, Command, Frame};
+use larder_protocol::{Code, Command, Frame, LineLimits};
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -56,12 +56,15 @@ impl Connection {
         let is_stranger = self.session.grant().is_nobodys();
         if is_stranger != self.auth_by.is_some() {
             self.auth_by = is_stranger.then(|| Instant::now() + self.shared.auth_timeout);
-            self.codec.set_line_bytes_max(self.line_bytes_max());
+            self.codec.set_limits(self.line_limits());
         }
     }
 
-    pub(super) fn line_bytes_max(&self) -> usize {
-        if self.auth_by.is_some() { STRANGER_LINE_BYTES } else { self.shared.limits.line_bytes() }
+    pub(super) fn line_limits(&self) -> LineLimits {
+        match self.auth_by {
+            Some(_) => LineLimits::all(STRANGER_LINE_BYTES),
+            None => self.shared.limits.lines(),
+        }
     }
 
     /// Ends the connection of a client that has not authenticated in time.
@@ -81,6 +84,12 @@ impl Connection {
             Next::Backup(name) => {
                 command = Command::Backup { name: name.clone() };
                 (&command, None)
+            }
+            Next::Compact => (&Command::Compact, None),
+            Next::Delprefix(prefix, named) => {
+                command = Command::Delprefix { prefix: prefix.clone(), dry: false };
+                ns = named.as_deref().unwrap_or(self.namespaces.last());
+                (&command, namespace_of(&command, ns))
             }
             Next::Watch(watch, named) => {
                 command = Command::Watch(watch.clone());

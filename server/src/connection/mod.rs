@@ -7,6 +7,7 @@
 mod admit;
 mod round;
 mod socket;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -20,7 +21,7 @@ use std::{io, iter};
 
 use bytes::BytesMut;
 use larder_protocol::reply::write;
-use larder_protocol::{Code, Frame, LineCodec, lines};
+use larder_protocol::{Code, Frame, LineCodec, LineLimits, ParseError, lines};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Session;
 use crate::command::{SHUTDOWN, refusal, refuse};
+use crate::compaction;
 use crate::metrics::Interface;
 use crate::shared::{Shared, Tally};
 use crate::stream::Stream;
@@ -56,8 +58,8 @@ pub(crate) async fn serve(
         opened = Stream::open(stream, &shared.terms, Spoken::Lines, TLS_ALONE) => opened,
     };
     let Some(stream) = opened else { return Ok(()) };
-    let mut connection = Connection::new(stream, shared);
-    connection.run(shutdown).await?;
+    let mut connection = Connection::new(stream, shared, shutdown);
+    connection.run().await?;
     connection.socket.close().await
 }
 
@@ -82,6 +84,7 @@ struct Connection {
     codec: LineCodec,
     namespaces: Namespaces,
     watching: Option<Watching>,
+    shutdown: CancellationToken,
     /// When the line began that is not complete yet.
     line_since: Option<Instant>,
     /// Commands of the last turn: a client that pipelines sends about as many again.
@@ -89,15 +92,16 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: Stream, shared: Arc<Shared>) -> Connection {
+    fn new(stream: Stream, shared: Arc<Shared>, shutdown: CancellationToken) -> Connection {
         let socket = Socket::new(stream, Arc::clone(&shared));
         let mut connection = Connection {
             session: shared.session(socket.is_local()),
             auth_by: None,
             socket,
-            codec: LineCodec::new(shared.limits.line_bytes()),
+            codec: LineCodec::new(shared.limits.lines()),
             namespaces: Namespaces::new(),
             watching: None,
+            shutdown,
             line_since: None,
             turn_capacity: 1,
             shared,
@@ -106,7 +110,8 @@ impl Connection {
         connection
     }
 
-    async fn run(&mut self, shutdown: CancellationToken) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
+        let shutdown = self.shutdown.clone();
         let mut input = BytesMut::new();
         let mut stopped = pin!(shutdown.cancelled());
         let mut at_end = false;
@@ -251,6 +256,13 @@ impl Connection {
                 Next::Manage(command) => self.manage(&command),
                 Next::Sync => self.sync().await,
                 Next::Backup(name) => self.backup(&name).await,
+                Next::Compact => self.compact().await,
+                Next::Delprefix(prefix, namespace) => {
+                    let namespace = namespace.as_deref().unwrap_or(self.namespaces.last()).to_owned();
+                    if self.delete_prefix(&namespace, &prefix).await.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
                 Next::Watch(watch, namespace) => self.watch(&watch, namespace.as_deref()),
                 Next::Close => return Ok(ControlFlow::Break(())),
             }
@@ -284,7 +296,17 @@ impl Connection {
     }
 
     async fn backup(&mut self, name: &str) {
-        match self.shared.backups.make(&self.shared.store, name).await {
+        let made = self.shared.backups.make(&self.shared.store, name).await;
+        self.answer_object(made);
+    }
+
+    async fn compact(&mut self) {
+        let compacted = compaction::compact(&self.shared.compaction, &self.shared.store).await;
+        self.answer_object(compacted);
+    }
+
+    fn answer_object(&mut self, object: Result<Vec<u8>, ParseError>) {
+        match object {
             Ok(json) => {
                 self.shared.tally(Tally { commands: 1, ..Tally::default() });
                 write::ok_json(&mut self.socket.output, &json);
@@ -294,8 +316,13 @@ impl Connection {
     }
 
     fn too_long(&mut self) {
+        let LineLimits { line_bytes, transaction_bytes } = self.line_limits();
+        let of_transactions = match transaction_bytes {
+            more if more > line_bytes => format!(" ({more} for TXN)"),
+            _ => String::new(),
+        };
         let text =
-            format!("the line is over its limit of {} bytes, and was discarded", self.line_bytes_max());
+            format!("the line is over its limit of {line_bytes} bytes{of_transactions}, and was discarded");
         self.refuse(Code::TooLong, &text);
     }
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use larder_engine::{Address, Error, Pending};
-use larder_protocol::Command;
+use larder_protocol::{Command, Request};
 use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
 use crate::access::{Grant, Session};
 use crate::command::{
-    Answer, Reader, Rendering, Scope, Sources, check, denial, read, refusal, refuse, write,
+    ATTEMPTS_MAX, Ahead, Answer, Reader, Rendering, Scope, Sources, ahead, check, denial, is_change, read,
+    refusal, refuse, write,
 };
 use crate::metrics::Interface;
 use crate::rooms::SMALL_BYTES;
@@ -38,9 +39,11 @@ impl Round<'_> {
     /// Answers all steps, in order, into the socket's buffer.
     pub(super) async fn steps(&mut self, steps: &[Step<'_>]) -> io::Result<()> {
         let mut rest = steps;
+        let mut attempts = 0;
         while !rest.is_empty() {
             self.session.refresh();
-            let taken = self.round(rest).await?;
+            let taken = self.round(rest, attempts < ATTEMPTS_MAX).await?;
+            attempts = if taken == 0 { attempts + 1 } else { 0 };
             rest = &rest[taken..];
             if !rest.is_empty() {
                 self.socket.vacate().await?;
@@ -49,8 +52,9 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Answers as many steps as one round may take. Returns how many: none if what the client may has changed meanwhile.
-    async fn round(&mut self, steps: &[Step<'_>]) -> io::Result<usize> {
+    /// Answers as many steps as one round may take. Returns how many: none if what the client may has changed meanwhile, or
+    /// if the first has to be prepared once more, for which a `patient` round leaves it.
+    async fn round(&mut self, steps: &[Step<'_>], patient: bool) -> io::Result<usize> {
         let started = Instant::now();
         let (shared, namespaces) = (self.shared, self.namespaces);
         let grant = &*Arc::clone(self.session.grant());
@@ -61,6 +65,7 @@ impl Round<'_> {
         let (mut taken, mut bytes) = (0, 0);
         let pending = if steps.iter().any(Step::writes) {
             shared.store.admission().await;
+            let (mut ahead, steps) = prepare(steps, shared, namespaces, grant, patient);
             shared.store.write(|writer| {
                 // Under the lock: what is answered after a change goes by it.
                 if session.is_stale() {
@@ -69,8 +74,11 @@ impl Round<'_> {
                 writer.set_quota(grant.tenant(), grant.quota());
                 writer.preload(keys(steps, namespaces, grant));
                 let answers;
-                (answers, bytes) =
-                    carry_out(steps, |step| answer(writer, write, step, shared, namespaces, grant));
+                (answers, bytes) = carry_out(steps, |step| {
+                    answer(writer, step, shared, namespaces, grant, |writer, scope, command| {
+                        write(writer, scope, command, &mut ahead)
+                    })
+                });
                 taken = answers.len();
                 answers
             })
@@ -82,7 +90,7 @@ impl Round<'_> {
                 view.preload(keys(steps, namespaces, grant));
                 let answers;
                 (answers, bytes) =
-                    carry_out(steps, |step| answer(view, read, step, shared, namespaces, grant));
+                    carry_out(steps, |step| answer(view, step, shared, namespaces, grant, read_one));
                 taken = answers.len();
                 answers
             })
@@ -153,7 +161,7 @@ impl Round<'_> {
                 let pending = shared.store.read(|view| {
                     let answers;
                     (answers, bytes) =
-                        carry_out(alone, |step| answer(view, read, step, shared, namespaces, grant));
+                        carry_out(alone, |step| answer(view, step, shared, namespaces, grant, read_one));
                     answers
                 });
                 outcome = self.finish(pending, bytes).await?;
@@ -182,15 +190,37 @@ fn keys<'t>(
     })
 }
 
-/// Collects the answers of steps, until they hold too much. Returns about how many bytes they take until they are sent, too.
+/// Makes ahead what the steps change, and leaves those for which there is no room to another round.
+fn prepare<'c>(
+    steps: &'c [Step<'c>],
+    shared: &'c Shared,
+    namespaces: &'c Namespaces,
+    grant: &'c Grant,
+    patient: bool,
+) -> (Ahead<'c>, &'c [Step<'c>]) {
+    let changes = steps.iter().enumerate().filter_map(|(index, step)| {
+        let request = step.request.as_ref().ok().filter(|request| is_change(&request.command))?;
+        Some((index, scope(step, request, shared, namespaces, grant), &request.command))
+    });
+    if changes.clone().next().is_none() {
+        return (Ahead::default(), steps);
+    }
+    let commands = changes.clone().map(|(_, scope, command)| (scope, command));
+    let (ahead, count) = ahead(&shared.store, patient, commands);
+    let end = changes.clone().nth(count).map_or(steps.len(), |(index, _, _)| index);
+    (ahead, &steps[..end])
+}
+
+/// Collects the answers of steps, until they hold too much, or one has to wait for another round. Returns about how many
+/// bytes they take until they are sent, too.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
-    mut answer: impl FnMut(&'t Step<'t>) -> Answer<'t>,
+    mut answer: impl FnMut(&'t Step<'t>) -> Option<Answer<'t>>,
 ) -> (Vec<Answer<'t>>, usize) {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
-        let answer = answer(step);
+        let Some(answer) = answer(step) else { break };
         bytes += LINE_BYTES + answer.bytes();
         answers.push(answer);
         if bytes >= ROUND_BYTES_MAX {
@@ -204,22 +234,39 @@ fn carry_out<'t>(
 #[inline]
 fn answer<'t, A: Reader>(
     access: &mut A,
-    carry_out: impl Fn(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
     step: &'t Step<'t>,
-    shared: &Shared,
+    shared: &'t Shared,
     namespaces: &'t Namespaces,
     grant: &'t Grant,
-) -> Answer<'t> {
+    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
+) -> Option<Answer<'t>> {
     match &step.request {
         Ok(request) => {
-            let (command, namespace) = (&request.command, step.namespace(request, namespaces));
-            let scope =
-                Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: shared.limits.max_ttl_ms };
+            let (scope, command) = (scope(step, request, shared, namespaces, grant), &request.command);
             match check(scope, command, access.now_ms()) {
                 Ok(()) => carry_out(access, scope, command),
-                Err(denied) => denial(denied).into(),
+                Err(denied) => Some(denial(denied).into()),
             }
         }
-        Err(error) => error.clone().into(),
+        Err(error) => Some(error.clone().into()),
     }
+}
+
+/// The dispatcher under the shared lock, where nothing has to be prepared.
+#[inline]
+fn read_one<'t>(view: &mut impl Reader, scope: Scope<'t>, command: &'t Command<'t>) -> Option<Answer<'t>> {
+    Some(read(view, scope, command))
+}
+
+/// Where a step acts, and for whom.
+#[inline]
+fn scope<'t>(
+    step: &'t Step<'t>,
+    request: &'t Request<'t>,
+    shared: &'t Shared,
+    namespaces: &'t Namespaces,
+    grant: &'t Grant,
+) -> Scope<'t> {
+    let namespace = step.namespace(request, namespaces);
+    Scope { grant, tenant: grant.tenant(), namespace, limits: &shared.limits }
 }

@@ -35,6 +35,8 @@ pub(super) struct Socket {
     stall: Option<Stall>,
     /// For a long line.
     line_room: Option<Room>,
+    /// For a line that is longer than any but a transaction may be.
+    transaction_room: Option<Room>,
     /// For a long listing, from when it is made until it is written.
     listing_room: Option<Room>,
     /// For long replies, from when they are rendered until they are written.
@@ -58,6 +60,7 @@ impl Socket {
             read_bytes: READ_BYTES_MIN,
             stall: None,
             line_room: None,
+            transaction_room: None,
             listing_room: None,
             reply_room: None,
         }
@@ -91,6 +94,7 @@ impl Socket {
         if input.is_empty() {
             *input = BytesMut::new();
             self.line_room = None;
+            self.transaction_room = None;
         }
         self.release_output();
     }
@@ -128,7 +132,7 @@ impl Socket {
         loop {
             match timeout(PATIENCE, self.stream.readable()).await {
                 Ok(readable) => return readable,
-                Err(_) if self.shared.terms.lines.are_taken() => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) if self.keeps_lines_waiting() => return Err(io::ErrorKind::TimedOut.into()),
                 Err(_) => {}
             }
         }
@@ -146,7 +150,17 @@ impl Socket {
                 self.line_room = Some(rooms.take().await?);
             }
         }
+        if self.transaction_room.is_none() && held > self.shared.limits.lines().line_bytes {
+            self.transaction_room = Some(self.shared.terms.transactions.take().await?);
+        }
         Ok(self.read_bytes)
+    }
+
+    /// Whether it has a place for a line that others may be waiting for.
+    fn keeps_lines_waiting(&self) -> bool {
+        let terms = &self.shared.terms;
+        self.line_room.is_some() && terms.lines.are_taken()
+            || self.transaction_room.is_some() && terms.transactions.are_taken()
     }
 
     /// Has a listing be longer than what every connection may hold, once there is a place for that.
@@ -210,6 +224,7 @@ impl Socket {
         loop {
             ready!(stall.look.as_mut().poll(context));
             let wanted = self.line_room.is_some() && terms.lines.are_taken()
+                || self.transaction_room.is_some() && terms.transactions.are_taken()
                 || self.reply_room.is_some() && terms.replies.are_taken()
                 || self.listing_room.is_some() && terms.listings.are_taken();
             if wanted || stall.since.elapsed() >= terms.write_timeout {

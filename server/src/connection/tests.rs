@@ -98,6 +98,31 @@ async fn a_failed_sync_leaves_writes_in_doubt_and_reads_at_what_was_acknowledged
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_leaves_changes_in_doubt_and_what_was_acknowledged_to_be_read() {
+    let disk = SimDisk::new(4);
+    let mut client = Client::of_server_on(&disk).await;
+    assert_eq!(client.ask(&["INCR a", "SET b {}"]).await, ["VAL 1 - 1", "OK 2 -"]);
+    disk.fail_next(OpKind::Sync, Fault::Eio);
+    let turn =
+        ["INCR a", "PATCH b {\"x\":1}", "TXN {\"ops\":[[\"set\",\"c\",1]]}", "GET b", "DELPREFIX \"\" dry=1"];
+    let replies = client.ask(&turn).await;
+    assert_eq!(codes(&replies), ["INDOUBT", "INDOUBT", "INDOUBT", "VAL 2 - {}", "OK 2"]);
+
+    let turn = ["INCR a", "PATCH b {}", "TXN {}", "DELPREFIX a", "GET a", "DELPREFIX a dry=1"];
+    let replies = client.ask(&turn).await;
+    assert_eq!(codes(&replies), ["FAILED", "FAILED", "FAILED", "FAILED", "VAL 1 - 1", "OK 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_whose_deletes_are_not_synced_is_in_doubt() {
+    let disk = SimDisk::new(5);
+    let mut client = Client::of_server_on(&disk).await;
+    assert_eq!(client.ask(&["SET a 1", "SET b 2"]).await, ["OK 1 -", "OK 2 -"]);
+    disk.fail_next(OpKind::Sync, Fault::Eio);
+    assert_eq!(codes(&client.ask(&["DELPREFIX a", "GET a"]).await), ["INDOUBT", "VAL 1 - 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_gets_what_was_durable_and_then_the_failure() {
     let disk = SimDisk::new(3);
     let mut client = Client::of_server_on(&disk).await;

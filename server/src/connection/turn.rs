@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use larder_protocol::{Command, Limits, Lines, ParseError, Request, Secret, Verb, Watch, parse};
 
 use crate::access::Grant;
-
 use crate::command::lists;
 
 /// Weight at which a turn is full.
@@ -25,7 +24,7 @@ pub(super) struct Step<'c> {
 impl Step<'_> {
     /// Whether the command may change the store.
     pub(super) fn writes(&self) -> bool {
-        self.request.as_ref().is_ok_and(|request| request.command.verb().row().writes)
+        self.request.as_ref().is_ok_and(|request| request.command.writes())
     }
 
     /// The command, if it is one.
@@ -56,6 +55,10 @@ pub(super) enum Next<'c> {
     Sync,
     /// `BACKUP`, of that name, of everything before it at least.
     Backup(Cow<'c, str>),
+    /// `DELPREFIX`, of that prefix in the namespace.
+    Delprefix(Cow<'c, str>, Option<Cow<'c, str>>),
+    /// `COMPACT`.
+    Compact,
     /// `WATCH`, in the namespace that it names, of everything after everything before. Nothing but `QUIT` may follow.
     Watch(Watch<'c>, Option<Cow<'c, str>>),
     /// `AUTH`, or `HELLO` with a token: what comes next is another's, perhaps.
@@ -73,6 +76,8 @@ impl Next<'_> {
             Next::Turn | Next::Close => None,
             Next::Sync => Some(Verb::Sync),
             Next::Backup(_) => Some(Verb::Backup),
+            Next::Delprefix(..) => Some(Verb::Delprefix),
+            Next::Compact => Some(Verb::Compact),
             Next::Watch(..) => Some(Verb::Watch),
             Next::Authenticate { greets: true, .. } => Some(Verb::Hello),
             Next::Authenticate { greets: false, .. } => Some(Verb::Auth),
@@ -136,6 +141,10 @@ impl<'c> Turn<'c> {
                 self.next = Next::Watch(watch, ns);
                 return;
             }
+            Ok(Request { ns, command: Command::Delprefix { prefix, dry: false } }) => {
+                self.next = Next::Delprefix(prefix, ns);
+                return;
+            }
             Ok(Request { command: command @ (Command::Org(_) | Command::Key(_)), .. }) => {
                 self.next = Next::Manage(command);
                 return;
@@ -159,6 +168,10 @@ impl<'c> Turn<'c> {
                 self.next = Next::Backup(name.clone());
                 return;
             }
+            Ok(Command::Compact) => {
+                self.next = Next::Compact;
+                return;
+            }
             Ok(Command::Quit) => self.next = Next::Close,
             // One that is refused changes nothing.
             Ok(Command::Ns(Some(namespace))) if grant.may_enter(namespace) => {
@@ -175,8 +188,12 @@ fn weight_of(command: &Command<'_>) -> usize {
         Command::Mget { keys } | Command::Exists { keys } => keys.len(),
         Command::List(list) => list.limit,
         Command::Namespaces { limit, .. } => *limit,
+        // Looked up twice: once to prepare it, and once to carry it out.
+        Command::Incr(_) => 2,
+        Command::Patch(_) => 4,
+        Command::Txn(transaction) => transaction.checks.len() + transaction.operations.len() + 1,
         // It may have to look at a whole namespace.
-        command if command.verb() == Verb::Count => TURN_WEIGHT_MAX,
+        Command::Count { .. } | Command::Delprefix { .. } => TURN_WEIGHT_MAX,
         _ => 1,
     }
 }
@@ -210,10 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn a_command_weighs_what_it_costs() {
+        let turn_of = |line: &str| turns(&line.repeat(TURN_WEIGHT_MAX)).first().map(|(steps, _)| *steps);
+        assert_eq!(turn_of("INCR a\n"), Some(TURN_WEIGHT_MAX / 2));
+        assert_eq!(turn_of("PATCH a {}\n"), Some(TURN_WEIGHT_MAX / 4));
+        let check = r#"{"key":"a","version":1}"#;
+        let checks = [check; 40].join(",");
+        let operations = [r#"["del","a"]"#; 23].join(",");
+        let transaction = format!("TXN {{\"check\":[{checks}],\"ops\":[{operations}]}}\n");
+        assert_eq!(turn_of(&transaction), Some(TURN_WEIGHT_MAX / 64));
+    }
+
+    #[test]
     fn sync_backup_watch_and_quit_end_a_turn() {
         assert_eq!(turns("SYNC\nPING\n"), [(0, Next::Sync), (1, Next::Turn)]);
         assert_eq!(turns("PING\nBACKUP b\nPING\n"), [(1, Next::Backup("b".into())), (1, Next::Turn)]);
         assert_eq!(turns("nonsense\nSYNC\nQUIT\n"), [(1, Next::Sync), (1, Next::Close)]);
+        assert_eq!(turns("PING\nCOMPACT\nPING\n"), [(1, Next::Compact), (1, Next::Turn)]);
+        let next = Next::Delprefix("a".into(), Some("n".into()));
+        assert_eq!(turns("PING\nDELPREFIX a ns=n\nPING\n"), [(1, next), (1, Next::Turn)]);
+        assert_eq!(turns("PING\nDELPREFIX a dry=1\nPING\n"), [(2, Next::Turn), (1, Next::Turn)]);
         let org = Next::Manage(Command::Org(larder_protocol::Org::List));
         assert_eq!(turns("PING\nORG list\nPING\n"), [(1, org), (1, Next::Turn)]);
         let auth = |greets| Next::Authenticate { token: Secret("t".into()), greets };

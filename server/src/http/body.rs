@@ -66,12 +66,25 @@ pub(crate) fn text(body: &[u8]) -> Result<&str, Problem> {
 
 /// Checks that a body is of that media type, if it says of which it is, and not encoded.
 pub(crate) fn expect(headers: &HeaderMap, media_type: &str) -> Result<(), Problem> {
+    expect_one_of(headers, &[media_type]).map(|_| ())
+}
+
+/// As [`expect`] with several of them. Returns the one that the body says it is of.
+pub(crate) fn expect_one_of<'t>(
+    headers: &HeaderMap,
+    media_types: &[&'t str],
+) -> Result<Option<&'t str>, Problem> {
     let plain = headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
     let given = headers.get(CONTENT_TYPE).map(|value| media_type_in(value.as_bytes()));
-    if plain && given.is_none_or(|given| given.eq_ignore_ascii_case(media_type.as_bytes())) {
-        return Ok(());
+    let known = given.map(|given| {
+        media_types.iter().find(|media_type| given.eq_ignore_ascii_case(media_type.as_bytes())).copied()
+    });
+    match known {
+        None if plain => return Ok(None),
+        Some(Some(media_type)) if plain => return Ok(Some(media_type)),
+        _ => {}
     }
-    let text = format!("send {media_type} here, without a content encoding");
+    let text = format!("send {} here, without a content encoding", media_types.join(" or "));
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "MEDIATYPE", text))
 }
 

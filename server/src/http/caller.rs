@@ -17,13 +17,16 @@ use larder_engine::Values;
 use larder_protocol::{Code, Command, Verb};
 
 use super::App;
-use super::connection::Connection;
+use super::connection::{Connection, Counted};
 use super::problem::Problem;
 use crate::access::{Grant, Session};
-use crate::command::{Answer, Failure, Manner, Scope, Survey, execute, is_long, lists, need_of, survey};
+use crate::command::{
+    Answer, Failure, Manner, SHUTDOWN, Scope, Survey, Unswept, execute, is_long, lists, need_of, refusal,
+    survey, sweep,
+};
 use crate::metrics::Interface;
-use crate::rooms::SMALL_BYTES;
-use crate::shared::Shared;
+use crate::rooms::{Room, SMALL_BYTES};
+use crate::shared::{Shared, Tally};
 
 /// See the module.
 #[derive(Debug)]
@@ -34,10 +37,18 @@ pub(crate) struct Caller {
     interface: Interface,
 }
 
+/// What was taken from an answer, with the places that it takes.
+#[derive(Debug)]
+pub(crate) struct Held<R> {
+    pub(crate) answer: R,
+    rooms: Vec<Room>,
+    _counted: Option<Counted>,
+}
+
 impl Caller {
     /// Carries out a command of this caller in a namespace, and renders its answer once that may be told. Every access of a
-    /// handler to the store goes this way. An answer that takes much memory waits for a place first, and keeps it until it
-    /// is sent.
+    /// handler to the store goes this way, or by [`ask`](Caller::ask). An answer that takes much memory waits for a place
+    /// first, and keeps it until it is sent.
     pub(crate) async fn execute(
         &mut self,
         namespace: &str,
@@ -55,6 +66,28 @@ impl Caller {
         command: &Command<'_>,
         render: impl FnOnce(Answer<'_>, &Values) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
+        let Held { answer, rooms, .. } = self.ask_in(manner, namespace, command, render).await?;
+        Ok(self.connection.hold(answer, rooms))
+    }
+
+    /// Carries out one of several commands of a request, and takes from its answer what that needs. Whoever holds on to the
+    /// answer holds on to its places.
+    pub(crate) async fn ask<R>(
+        &mut self,
+        namespace: &str,
+        command: &Command<'_>,
+        take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
+    ) -> Result<Held<R>, Problem> {
+        self.ask_in(Manner::default(), namespace, command, take).await
+    }
+
+    async fn ask_in<R>(
+        &mut self,
+        manner: Manner,
+        namespace: &str,
+        command: &Command<'_>,
+        take: impl FnOnce(Answer<'_>, &Values) -> Result<R, Problem>,
+    ) -> Result<Held<R>, Problem> {
         let started = Instant::now();
         let Shared { limits, terms, .. } = &*self.app.shared;
         let mut rooms = Vec::new();
@@ -64,7 +97,7 @@ impl Caller {
         loop {
             self.session.refresh();
             let grant = &*Arc::clone(self.session.grant());
-            let scope = Scope { grant, tenant: grant.tenant(), namespace, max_ttl_ms: limits.max_ttl_ms };
+            let scope = Scope { grant, tenant: grant.tenant(), namespace, limits };
             let Some(outcome) = execute(&self.app.shared, &self.session, scope, manner, command).await else {
                 continue;
             };
@@ -73,7 +106,8 @@ impl Caller {
             if answer.bytes() > SMALL_BYTES {
                 rooms.push(terms.replies.take().await.map_err(no_room)?);
             }
-            return Ok(self.connection.hold(render(answer, &values)?, rooms));
+            let counted = (!rooms.is_empty()).then(|| self.connection.holding());
+            return Ok(Held { answer: take(answer, &values)?, rooms, _counted: counted });
         }
     }
 
@@ -95,7 +129,7 @@ impl Caller {
             self.session.refresh();
             let grant = &*Arc::clone(self.session.grant());
             let (tenant, within) = (grant.tenant(), namespace.unwrap_or_default());
-            let scope = Scope { grant, tenant, namespace: within, max_ttl_ms: limits.max_ttl_ms };
+            let scope = Scope { grant, tenant, namespace: within, limits };
             let outcome = survey(&self.app.shared, &self.session, scope, namespace, &fresh).await;
             let Some(outcome) = outcome else { continue };
             self.carried_out(fresh.verb(), started);
@@ -105,6 +139,21 @@ impl Caller {
             }
             return Ok(self.connection.hold(render(found), rooms));
         }
+    }
+
+    /// Deletes the entries of a namespace whose keys begin so. Returns how many they were.
+    pub(crate) async fn sweep(&mut self, namespace: &str, prefix: &str) -> Result<u64, Problem> {
+        self.may(Verb::Delprefix, Some(namespace))?;
+        let started = Instant::now();
+        let App { shared, shutdown, .. } = &*self.app;
+        let swept = sweep(shared, &mut self.session, shutdown, namespace, prefix).await;
+        shared.tally(Tally { commands: 1, errors: u64::from(swept.is_err()), ..Tally::default() });
+        self.carried_out(Verb::Delprefix, started);
+        swept.map_err(|unswept| match unswept {
+            Unswept::Refused(error) => refusal(&error).into(),
+            Unswept::Denied(denied) => Problem::denied(denied),
+            Unswept::Stopping => Problem::of(Code::Shutdown, SHUTDOWN),
+        })
     }
 
     /// Passes if the caller may do anything with data at all. For what is to be refused before anything else is looked at.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::strict::Strict;
@@ -51,7 +51,7 @@ pub(super) async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Arc::new(Activity::new());
+    let activity = Arc::new(Activity::default());
     let connection = Connection { peer, activity: Arc::clone(&activity) };
     let service = Requests { connection, router: TowerToHyperService::new(router) };
     let builder = builder(terms);
@@ -147,41 +147,30 @@ impl Connection {
     }
 }
 
-/// What goes on on a connection, and when something last did.
-#[derive(Debug)]
+/// What goes on on a connection, and whether anything moves. It is looked at from time to time, so that a request does not
+/// have to look at the clock for it.
+#[derive(Debug, Default)]
 struct Activity {
-    started: Instant,
     /// Requests that the server is at work on.
     handling: AtomicUsize,
     /// Answers that are not sent yet.
     sending: AtomicUsize,
     /// Those among them that have places which others may wait for.
     holding: AtomicUsize,
-    /// Milliseconds after `started`.
-    last: AtomicU64,
+    /// Something has moved since the last look.
+    moved: AtomicBool,
 }
 
 impl Activity {
-    fn new() -> Activity {
-        Activity {
-            started: Instant::now(),
-            handling: AtomicUsize::new(0),
-            sending: AtomicUsize::new(0),
-            holding: AtomicUsize::new(0),
-            last: AtomicU64::new(0),
-        }
-    }
-
     /// Something moves.
     fn note(&self) {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(elapsed, Ordering::Relaxed);
+        self.moved.store(true, Ordering::Relaxed);
     }
 
-    /// Returns once nothing has moved for too long; and whether there is something that should.
+    /// Returns once nothing has moved for too long, and not for twice that; and whether there is something that should.
     async fn ceased(&self, terms: &Terms) -> bool {
+        let mut still = Duration::ZERO;
         loop {
-            let last = self.started + Duration::from_millis(self.last.load(Ordering::Relaxed));
             let sending = self.sending.load(Ordering::Relaxed) > 0;
             let holding = self.holding.load(Ordering::Relaxed) > 0;
             let patience = match (sending, holding) {
@@ -189,13 +178,15 @@ impl Activity {
                 (true, true) if terms.replies.are_taken() || terms.listings.are_taken() => PATIENCE,
                 (true, _) => terms.write_timeout,
             };
-            if self.handling.load(Ordering::Relaxed) > 0 {
-                self.note();
-            } else if last.elapsed() >= patience {
+            if self.moved.swap(false, Ordering::Relaxed) || self.handling.load(Ordering::Relaxed) > 0 {
+                still = Duration::ZERO;
+            } else if still >= patience {
                 return sending;
             }
             // While it holds places, others may come to wait for them at any time.
-            sleep_until(if holding { Instant::now() + PATIENCE } else { last + patience }).await;
+            let pause = if holding { PATIENCE } else { patience };
+            sleep(pause).await;
+            still = still.saturating_add(pause);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What every request passes first and every answer last: a request id, the guard, the log.
 //!
 //! A client may bring its own id, so that what it does can be followed through several services; one that could not be told
-//! from other parts of a log line is replaced. Neither a value, nor a key, nor a token is ever logged.
+//! from other parts of a log line is replaced. At level `debug` each request is logged, and all that is logged for it bears its
+//! id; above that, only that one could not be answered. Neither a value, nor a key, nor a token is ever logged.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, Level, debug, debug_span};
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{Parts, Problem};
 use crate::metrics::Interface;
 
 /// Carries the id of a request, both ways.
@@ -48,30 +49,40 @@ impl RequestIds {
 }
 
 /// Lets a request in, and its answer out.
-pub(super) async fn front(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = match request.headers().get(&REQUEST_ID).filter(|id| is_sane(id)) {
-        Some(id) => id.clone(),
-        None => app.request_ids.next(),
-    };
-    request.headers_mut().insert(REQUEST_ID, id.clone());
-    let method = request.method().clone();
+pub(super) async fn front(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).filter(|id| is_sane(id)).cloned();
+    let id = given.unwrap_or_else(|| app.request_ids.next());
     // The pattern, not the path, which holds keys.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
-    let span = info_span!("request", id = id.to_str().unwrap_or("-"));
+    let seen = tracing::enabled!(Level::DEBUG);
     let mut response = match app.guard.check(&request, !app.shared.registry.has_keys()) {
-        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Ok(()) if seen => watched(&id, route, request, next).await,
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        app.shared.metrics.ended_with(Interface::of_route(route), problem.code);
+        if problem.status.is_server_error() {
+            let (id, Parts { status, code, .. }) = (id.to_str().unwrap_or("-"), &**problem);
+            app.failures.warn(format_args!("request {id} was answered {status}, {code}"));
+        }
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// Has all that is logged on the way bear the id of the request. It costs about as much as a request.
+#[cold]
+async fn watched(id: &HeaderValue, route: &str, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let span = debug_span!("request", id = id.to_str().unwrap_or("-"));
+    let response = next.run(request).instrument(span.clone()).await;
     let _within = span.enter();
     let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
     let code = response.extensions().get::<Problem>().map_or("-", |problem| problem.code);
-    if code != "-" {
-        app.shared.metrics.ended_with(Interface::of_route(route), code);
-    }
     debug!(%method, route, status, code, elapsed_us, "answered");
-    response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 

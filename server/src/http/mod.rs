@@ -19,6 +19,7 @@ mod front;
 mod guard;
 mod health;
 mod hooklistener;
+mod kestra;
 mod native;
 mod openapi;
 mod outlet;
@@ -51,10 +52,11 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::seldom::Seldom;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::Spoken;
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, Held};
 pub(crate) use guard::Guard;
 use problem::Problem;
 
@@ -74,6 +76,8 @@ pub(crate) struct App {
     pub(crate) shutdown: CancellationToken,
     guard: Guard,
     request_ids: front::RequestIds,
+    /// Requests that could not be answered.
+    failures: Seldom,
     /// The interface, described.
     description: Bytes,
 }
@@ -93,6 +97,7 @@ impl Http {
             shutdown,
             guard,
             request_ids: front::RequestIds::new(),
+            failures: Seldom::default(),
             description: openapi::text(description),
         });
         Http { router: router(routes, &app), app }
@@ -160,6 +165,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(native::router())
         .merge(hooklistener::router())
         .merge(rocketstack::router())
+        .merge(kestra::router())
 }
 
 /// The routes, and what is before them.

@@ -52,6 +52,14 @@ impl Query {
         number.map(Some).ok_or_else(|| refused(name, &wanted()))
     }
 
+    /// A whole number, perhaps below zero.
+    pub(crate) fn integer(&mut self, name: &str) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let digits = text.strip_prefix('-').unwrap_or(&text).bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number.map(Some).ok_or_else(|| refused(name, "a whole number of 64 bits"))
+    }
+
     /// The size of a page.
     pub(crate) fn limit(&mut self, default: usize, most: usize) -> Result<usize, Problem> {
         let limit = self.number("limit", 1..=most as u64)?;
@@ -65,6 +73,12 @@ impl Query {
             .map(decode)
             .transpose()
             .map_err(|error| Problem::of(Code::BadCursor, error.to_string()))
+    }
+
+    /// `ttl=` alone.
+    pub(crate) fn time_to_live(&mut self) -> Result<Option<Ttl>, Problem> {
+        let ttl = self.text("ttl").map(|ttl| Ttl::parse(&ttl)).transpose();
+        ttl.map_err(|error| ParseError::from(error).into())
     }
 
     /// `ttl=` or `at=`.

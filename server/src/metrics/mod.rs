@@ -61,7 +61,7 @@ impl Interface {
 /// Reasons that only HTTP has for rejecting a request; the rest are the codes of the line protocol.
 const HTTP_REASONS: [&str; 5] = ["HOST", "MEDIATYPE", "METHOD", "ORIGIN", "ROUTE"];
 /// Problems that say what is in the store, as the line protocol does without an error.
-const ANSWERS: [&str; 5] = ["NIL", "PATH", "EXISTS", "VERSION", "ABSENT"];
+const ANSWERS: [&str; 6] = ["NIL", "PATH", "EXPIRED", "EXISTS", "VERSION", "ABSENT"];
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -82,7 +82,7 @@ impl Config {
         Config::from_settings(settings.or(file))
     }
 
-    fn from_settings(settings: Settings) -> Result<Config, ConfigError> {
+    pub(super) fn from_settings(settings: Settings) -> Result<Config, ConfigError> {
         let segment_bytes = settings.segment_bytes.unwrap_or(256 * MIB);
         in_range("segment-bytes", segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
         let reserve_bytes = settings.reserve_bytes.unwrap_or(8 * MIB);
@@ -165,7 +165,7 @@ fn in_range(name: &'static str, value: u64, min: u64, max: u64) -> Result<(), Co
     if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Range { name, value, min, max }) }
 }
 
-fn read_file(path: &Path) -> Result<Settings, ConfigError> {
+pub(super) fn read_file(path: &Path) -> Result<Settings, ConfigError> {
     let text =
         fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     toml::from_str(&text)

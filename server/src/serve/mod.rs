@@ -11,6 +11,7 @@ mod logging;
 mod notify;
 mod opening;
 mod run;
+mod setup;
 mod units;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 pub(crate) use arguments::Arguments;
 use config::Config;
+pub(crate) use setup::Setup;
 
 /// Exit code of a configuration that cannot be used, as of a command line that cannot.
 const USAGE: u8 = 2;

@@ -121,7 +121,7 @@ fn outward_address() -> Option<std::net::IpAddr> {
 }
 
 #[test]
-fn only_this_machine_may_order_backups() {
+fn only_this_machine_may_order_upkeep() {
     let Some(address) = outward_address() else { return };
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -130,9 +130,11 @@ fn only_this_machine_may_order_backups() {
     let server = Server::spawn(&mut command);
     let mut outward = Client::connect((address, server.address.port()).into());
     assert!(outward.ask("BACKUP b").starts_with("ERR DENIED "));
+    assert!(outward.ask("COMPACT").starts_with("ERR DENIED "));
     assert_eq!(outward.ask("PING"), "OK");
     let mut local = Client::connect(([127, 0, 0, 1], server.address.port()).into());
     assert!(local.ask("BACKUP b").starts_with("OK "));
+    assert!(local.ask("COMPACT").starts_with("OK "));
 }
 
 const WRITERS: usize = 4;

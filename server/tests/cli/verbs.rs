@@ -55,6 +55,121 @@ fn conditions_decide() {
 }
 
 #[test]
+fn tasks_of_a_flow_have_their_like() {
+    let larder = Larder::start();
+    assert_eq!(larder.done(&["set", "test_b", "1", "--overwrite=false"]), "1\t-\n");
+    let refused = larder.run(&["set", "test_b", "2", "--overwrite=false"]);
+    refused
+        .refuses(1, "Cannot set value for key 'test_b'. Key already exists and overwrite is set to false.");
+    let refused = larder.run(&["set", "test_b", "2", "--overwrite=false", "--json"]);
+    let answer = "{\"key\":\"test_b\",\"result\":\"exists\",\"version\":1}\n";
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, answer));
+    for overwrite in ["--overwrite", "--overwrite=true"] {
+        larder.done(&["set", "test_b", "{\"address\":{\"country\":\"France\"}}", overwrite, "--ttl", "P30D"]);
+    }
+    assert_eq!(larder.run(&["set", "test_b", "2", "--overwrite=false", "--if-present"]).code, 2);
+    assert_eq!(larder.run(&["set", "test_b", "2", "--overwrite=maybe"]).code, 2);
+    assert_eq!(larder.done(&["get", "test_b", "--path", "/address/country"]), "\"France\"\n");
+
+    for verb in ["get", "del"] {
+        for flag in ["--error-on-missing", "--error-on-missing=true"] {
+            larder.run(&[verb, "nobody", flag]).refuses(1, "there is no entry \"nobody\"");
+        }
+        let missing = larder.run(&[verb, "nobody", "--error-on-missing=false"]);
+        assert_eq!((missing.code, missing.stdout.as_str(), missing.stderr.as_str()), (0, "", ""));
+        let missing = larder.done(&[verb, "nobody", "--error-on-missing=false", "--json"]);
+        assert_eq!(missing, "{\"key\":\"nobody\",\"result\":\"absent\"}\n");
+    }
+    larder.done(&["set", "test_a", "1"]);
+    larder.done(&["set", "other", "1"]);
+    let keys = larder.done(&["ls", "test_", "--all"]);
+    assert_eq!(
+        keys.lines().filter_map(|line| line.split('\t').next()).collect::<Vec<_>>(),
+        ["test_a", "test_b"]
+    );
+    assert_eq!(larder.done(&["ls", "nothing_", "--all"]), "");
+    larder.done(&["del", "test_a", "--error-on-missing=false"]);
+    larder.run(&["get", "test_a"]).refuses(1, "there is no entry");
+}
+
+#[test]
+fn numbers_are_counted_up_and_down() {
+    let larder = Larder::start();
+    assert_eq!(larder.done(&["incr", "hits"]), "1\n");
+    assert_eq!(larder.done(&["incr", "hits", "--by", "-5"]), "-4\n");
+    assert_eq!(larder.done(&["incr", "other", "--init", "10", "--by", "5", "--ns", "n"]), "15\n");
+    let counted = larder.done(&["incr", "brief", "--ttl", "2100-01-01T00:00:00Z", "--json"]);
+    assert_eq!(counted, "{\"key\":\"brief\",\"version\":4,\"expires_at\":4102444800000,\"value\":1}\n");
+    larder.done(&["set", "text", "\"1\""]);
+    larder.run(&["incr", "text"]).refuses(2, "TYPE");
+    larder.run(&["incr", "hits", "--by", "-9223372036854775808"]).refuses(2, "RANGE");
+    assert_eq!(larder.run(&["incr", "hits", "--by", "1.5"]).code, 2);
+}
+
+#[test]
+fn values_are_patched() {
+    let larder = Larder::start();
+    larder.done(&["set", "k", r#"{"a":1.0,"b":2}"#]);
+    assert_eq!(larder.done(&["patch", "k", r#"{"b":null,"c":[1]}"#]), "{\"a\":1.0,\"c\":[1]}\n");
+    assert_eq!(larder.run_with(&["patch", "k", "-"], "{\"c\":\n null}\n").stdout, "{\"a\":1.0}\n");
+    let patched = larder.done(&["patch", "k", "{}", "--if-version", "3", "--json"]);
+    assert_eq!(patched, "{\"key\":\"k\",\"version\":4,\"expires_at\":null,\"value\":{\"a\":1.0}}\n");
+    larder.run(&["patch", "k", "{}", "--if-version", "3"]).refuses(1, "has version 4");
+    larder.run(&["patch", "nobody", "{}"]).refuses(1, "there is no entry");
+    larder.run(&["patch", "k", "{"]).refuses(2, "PATCH, byte 2");
+}
+
+#[test]
+fn a_prefix_is_deleted_after_a_look() {
+    let larder = Larder::start();
+    for key in ["u:1", "u:2", "v"] {
+        larder.done(&["set", key, "1"]);
+    }
+    assert_eq!(larder.done(&["del", "--prefix", "u:", "--dry-run"]), "2\n");
+    let counted = larder.done(&["del", "--prefix", "u:", "--dry-run", "--json"]);
+    assert_eq!(counted, "{\"prefix\":\"u:\",\"would_delete\":2}\n");
+    assert_eq!(larder.done(&["del", "--prefix", "u:"]), "2\n");
+    assert_eq!(larder.done(&["ls"]), "v\t3\t-\n");
+    assert_eq!(larder.done(&["del", "--prefix", "", "--json"]), "{\"prefix\":\"\",\"deleted\":1}\n");
+    for wrong in [
+        &["del"][..],
+        &["del", "k", "--prefix", "u"],
+        &["del", "k", "--dry-run"],
+        &["del", "--prefix", "u", "--print"],
+        &["del", "--prefix", "u", "--if-version", "1"],
+    ] {
+        assert_eq!(larder.run(wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn transactions_are_documents() {
+    let larder = Larder::start();
+    let lock =
+        r#"{"check":[{"key":"lock","version":null}],"ops":[["set","lock",1],["set","job",2,{"ttl":60}]]}"#;
+    assert_eq!(larder.done(&["txn", lock]), "2\n");
+    larder.run(&["txn", lock]).refuses(1, "check 0 (from 0) does not hold");
+    let refused = larder.run(&["txn", lock, "--json"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, "{\"result\":\"check\",\"check\":0}\n"));
+    let read = larder.run_with(&["txn", "--json"], "{\n  \"ops\": [[\"del\", \"lock\"]]\n}\n");
+    assert_eq!((read.code, read.stdout.as_str()), (0, "{\"result\":\"done\",\"version\":3}\n"));
+    assert_eq!(larder.done(&["txn", r#"{"ops":[["del","lock"]]}"#]), "-\n");
+    assert_eq!(larder.done(&["txn", "{}", "--json"]), "{\"result\":\"done\",\"version\":null}\n");
+    assert_eq!(larder.done(&["txn", r#"{"ops":[["set","k",1]]}"#, "--ns", "n"]), "4\n");
+    assert_eq!(larder.done(&["get", "k", "--ns", "n"]), "1\n");
+    larder.run(&["txn", "{"]).refuses(2, "DOCUMENT, byte 2");
+    larder.run(&["txn", r#"{"ops":[["set","",1]]}"#]).refuses(2, "ops[0]");
+}
+
+#[test]
+fn space_is_given_back_on_demand() {
+    let larder = Larder::start();
+    assert_eq!(larder.done(&["compact"]), "0\t0\n");
+    let json = larder.done(&["compact", "--json"]);
+    assert!(json.starts_with("{\"segments_in\":0,") && json.ends_with("}\n"), "{json}");
+}
+
+#[test]
 fn expiry_is_set_kept_changed_and_taken() {
     let larder = Larder::start();
     let expires = |line: &str| line.trim_end().split('\t').nth(1).unwrap().to_owned();

@@ -72,9 +72,18 @@ impl Export {
     }
 
     fn namespaces(&self, session: &mut Session) -> Result<Vec<String>, Failure> {
-        let names: Result<_, _> =
-            session.client.items(Namespaces::all()).map(|item| item.map(|item| item.name)).collect();
-        names.map_err(|error| session.failure(error))
+        let mut names = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let listing =
+                cursor.as_deref().map_or(Namespaces::all(), |cursor| Namespaces::all().cursor(cursor));
+            let page = session.call(&listing)?;
+            names.extend(page.items.into_iter().map(|item| item.name));
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(names);
+            }
+        }
     }
 
     /// Exports one namespace; that of the session if none is named.
@@ -129,9 +138,10 @@ fn export_page(
         let request = request::Entry::new(item);
         namespace.map_or(request, |namespace| request.in_namespace(namespace))
     };
-    let sent: Result<Vec<_>, _> = items.iter().map(|item| session.client.send(&request(&item.key))).collect();
+    let sent: Result<Vec<_>, _> =
+        items.iter().map(|item| session.connection.send(&request(&item.key))).collect();
     for pending in sent.map_err(|error| session.failure(error))? {
-        let entry = session.client.receive(pending).map_err(|error| session.failure(error))?;
+        let entry = session.connection.receive(pending).map_err(|error| session.failure(error))?;
         let Some(entry) = entry else {
             tally.skipped += 1;
             continue;

@@ -92,7 +92,7 @@ impl Import {
         loop {
             if lines.may_wait() {
                 // The server works while this waits, and lines that come slowly are stored as they come.
-                session.client.flush();
+                session.connection.flush();
             }
             let line = lines.read().map_err(|source| self.input_failure(source))?;
             let Some(line) = line else { return Ok(()) };

@@ -47,7 +47,7 @@ impl Window {
         while self.len() == REQUESTS_MAX || (self.bytes + bytes > BYTES_MAX && self.len() > 0) {
             self.receive(session, report)?;
         }
-        let reply = match session.client.send(&record.request()) {
+        let reply = match session.connection.send(&record.request()) {
             Ok(reply) => reply,
             Err(error) => return judge(session, line, None, error, report),
         };
@@ -68,7 +68,7 @@ impl Window {
     fn receive(&mut self, session: &mut Session, report: &mut Report) -> Result<(), Failure> {
         let Some(flight) = self.flights.pop_front() else { return Ok(()) };
         self.bytes -= flight.bytes;
-        match session.client.receive(flight.reply) {
+        match session.connection.receive(flight.reply) {
             Ok(Outcome::Done(_)) => report.imported(),
             Ok(Outcome::Refused(_)) => {
                 report.failed(flight.line, &"refused under a condition that was not asked for");

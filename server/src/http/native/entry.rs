@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use larder_engine::Refusal;
 use larder_protocol::json::{Compact, Pointer, compact};
-use larder_protocol::{Code, Command, Expiry, Set, ValueType};
+use larder_protocol::{Code, Command, Expiry, Limits, Set, ValueType};
 
 use super::render;
 use super::shapes::{As, Flag, TypeName, Written};
@@ -63,7 +63,7 @@ pub(super) async fn get(
     let command = Command::Entry { key: path.key().into() };
     caller
         .execute(path.namespace(), &command, |answer, values| {
-            let Answer::Entry { found, organization, namespace, key } = answer else {
+            let Answer::Entry { found, organization, namespace, key, .. } = answer else {
                 return Err(misrouted().into());
             };
             let found = found.ok_or_else(Problem::nil)?;
@@ -120,8 +120,8 @@ pub(super) async fn put(
     let description = query.text("desc").map(Cow::from);
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.line_bytes()).await?;
-    let document = document(body::text(&body)?, limits.depth)?;
+    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let document = document(body::text(&body)?, limits)?;
     let command = Command::Set(Set {
         key: path.key().into(),
         value_type: checked(value_type, &document)?,
@@ -215,8 +215,14 @@ fn checked(named: Option<ValueType>, document: &Compact<'_>) -> Result<ValueType
 }
 
 /// A body as the document that it has to be.
-fn document(text: &str, depth_max: usize) -> Result<Compact<'_>, Problem> {
-    compact(text, depth_max).map_err(|error| {
+pub(super) fn document<'b>(text: &'b str, limits: &Limits) -> Result<Compact<'b>, Problem> {
+    let document = compact(text, limits.depth).map_err(|error| {
         Problem::of(Code::BadJson, format!("the body, at byte {}: {error}", error.position + 1))
-    })
+    })?;
+    let (length, limit) = (document.text.len(), limits.value_bytes);
+    if length > limit {
+        let text = format!("the value has {length} bytes; the limit value_bytes is {limit}");
+        return Err(Problem::of(Code::TooBig, text));
+    }
+    Ok(document)
 }

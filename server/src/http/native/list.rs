@@ -2,7 +2,9 @@
 
 use axum::response::Response;
 use larder_protocol::json::encode_string;
-use larder_protocol::{Command, LIST_PAGE_DEFAULT, List, NAMESPACES_PAGE_DEFAULT, PAGE_MAX, encode_cursor};
+use larder_protocol::{
+    Code, Command, LIST_PAGE_DEFAULT, List, NAMESPACES_PAGE_DEFAULT, PAGE_MAX, encode_cursor,
+};
 
 use super::render;
 use super::shapes::{Count, EntriesPage, Flag, NamespacesPage};
@@ -88,6 +90,36 @@ pub(super) async fn count(mut caller: Caller, path: Segments, mut query: Query) 
     let command = Command::Count { prefix: query.text("prefix").unwrap_or_default().into() };
     query.end()?;
     caller.execute(path.namespace(), &command, render::count).await
+}
+
+/// Deletes the entries whose keys begin so, a portion at a time; or only counts them.
+#[utoipa::path(
+    delete,
+    path = "/v1/namespaces/{namespace}/entries",
+    operation_id = "entries_delete",
+    tag = "entries",
+    params(
+        ("namespace" = String, Path, description = "the namespace; a slash in it is written %2F"),
+        ("prefix" = String, Query, description = "only keys that begin with this; empty for all"),
+        ("dry" = inline(Option<Flag>), Query, description = "count them, and delete nothing"),
+    ),
+    responses(
+        (status = 200, description = "how many they are", body = Count),
+        Problems,
+    ),
+)]
+pub(super) async fn clear(mut caller: Caller, path: Segments, mut query: Query) -> Result<Response, Problem> {
+    let prefix = query.text("prefix").ok_or_else(|| {
+        Problem::of(Code::BadArg, "say which, with prefix=; an empty one stands for the whole namespace")
+    })?;
+    let dry = query.flag("dry")?;
+    query.end()?;
+    if dry {
+        let command = Command::Delprefix { prefix: prefix.into(), dry };
+        return caller.execute(path.namespace(), &command, render::count).await;
+    }
+    let count = caller.sweep(path.namespace(), &prefix).await?;
+    Ok(render::json(format!("{{\"count\":{count}}}")))
 }
 
 /// Lists the namespaces that hold an entry.

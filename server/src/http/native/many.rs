@@ -115,7 +115,7 @@ pub(super) async fn exists(
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Problem> {
     body::expect(headers, "application/json")?;
-    body::read(body, &app.shared.terms, app.shared.limits.line_bytes()).await
+    body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await
 }
 
 fn keys(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Problem> {

@@ -1,6 +1,7 @@
 //! The project's own interface, under `/v1`: everything that the line protocol can, by the same names. `docs/http.md` is its
 //! contract.
 
+mod change;
 mod changes;
 mod entry;
 mod expiry;
@@ -9,6 +10,7 @@ mod many;
 mod render;
 mod server;
 mod shapes;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -22,17 +24,20 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(server::hello))
         .routes(routes!(list::namespaces))
-        .routes(routes!(list::entries))
-        .routes(routes!(entry::get, entry::put, entry::delete))
+        .routes(routes!(list::entries, list::clear))
+        .routes(routes!(entry::get, entry::put, entry::delete, change::patch))
         .routes(routes!(list::count))
         .routes(routes!(many::values))
         .routes(routes!(many::exists))
         .routes(routes!(expiry::left))
         .routes(routes!(expiry::touch))
         .routes(routes!(expiry::persist))
+        .routes(routes!(change::increment))
+        .routes(routes!(transaction::transact))
         .routes(routes!(changes::of_namespace))
         .routes(routes!(changes::of_all))
         .routes(routes!(server::stats))
         .routes(routes!(server::sync))
         .routes(routes!(server::backup))
+        .routes(routes!(server::compact))
 }

@@ -39,6 +39,13 @@ pub(super) fn value(entry: Entry, path: Option<&Pointer<'_>>) -> Result<Response
     Ok(response)
 }
 
+/// The answer to a change: what the value is now.
+pub(super) fn changed(stamp: &Stamp, json: Vec<u8>) -> Response {
+    let mut response = self::json(json);
+    tag(&mut response, stamp);
+    response
+}
+
 /// The answer to a write: where the entry is now.
 pub(super) fn written(stamp: &Stamp) -> Response {
     let mut out = format!("{{\"version\":{}", stamp.version).into_bytes();

@@ -10,6 +10,7 @@ use larder_protocol::{Command, Verb, check_backup_name};
 use super::render;
 use super::shapes::Version;
 use crate::command::{Answer, misrouted, refusal, stats};
+use crate::compaction;
 use crate::http::openapi::Problems;
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
@@ -110,4 +111,28 @@ pub(super) async fn backup(
     let made = app.shared.backups.make(&app.shared.store, name).await?;
     caller.carried_out(Verb::Backup, started);
     Ok(render::json(made))
+}
+
+/// Gives what is dead in the store's files back to the disk now, for the operator.
+#[utoipa::path(
+    post,
+    path = "/v1/compact",
+    operation_id = "compact",
+    tag = "server",
+    responses(
+        (status = 200, description = "what was compacted", body = serde_json::Value),
+        Problems,
+    ),
+)]
+pub(super) async fn compact(
+    State(app): State<Arc<App>>,
+    mut caller: Caller,
+    query: Query,
+) -> Result<Response, Problem> {
+    query.end()?;
+    caller.may(Verb::Compact, None)?;
+    let started = Instant::now();
+    let compacted = compaction::compact(&app.shared.compaction, &app.shared.store).await?;
+    caller.carried_out(Verb::Compact, started);
+    Ok(render::json(compacted))
 }

@@ -111,3 +111,24 @@ pub(super) struct NamespacesPage {
     #[schema(required)]
     next: Option<String>,
 }
+
+/// What must hold before, and what is then done, in order.
+#[derive(ToSchema)]
+pub(super) struct TransactionDocument {
+    #[schema(required = false, nullable = false, max_items = 1000)]
+    check: Option<Vec<Check>>,
+    /// Each is `["set", key, value, {…}]` or `["del", key, {…}]`, the options left out where there are none.
+    #[schema(required = false, nullable = false, max_items = 1000)]
+    ops: Option<Vec<Vec<Value>>>,
+}
+
+/// What must hold of an entry.
+#[derive(ToSchema)]
+pub(super) struct Check {
+    key: String,
+    #[schema(required = false, nullable = false)]
+    ns: Option<String>,
+    /// The version that it has; null if it must not be there.
+    #[schema(required)]
+    version: Option<u64>,
+}

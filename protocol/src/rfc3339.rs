@@ -6,7 +6,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The instant in UTC, to the millisecond.
 ///
 /// ```
-/// assert_eq!(larder_client::rfc3339(1_773_154_800_500), "2026-03-10T15:00:00.500Z");
+/// assert_eq!(larder_protocol::rfc3339(1_773_154_800_500), "2026-03-10T15:00:00.500Z");
 /// ```
 #[must_use]
 pub fn rfc3339(unix_ms: u64) -> String {
@@ -35,7 +35,7 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use larder_protocol::Ttl;
+    use crate::ttl::Ttl;
     use proptest::prelude::*;
 
     use super::*;

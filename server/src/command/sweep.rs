@@ -1,0 +1,103 @@
+//! Deleting by prefix: a portion at a time, so that it holds up nobody, however much there is to delete.
+//!
+//! Each portion is deleted as a whole; after it others have their turn. It goes through the keys once, in their order: what is
+//! there throughout is deleted, and what is set meanwhile may be or not. Only the last portion is waited for, since the log
+//! keeps their order.
+
+use larder_engine::{Cleared, Error, Pending, Scan};
+use tokio::task::yield_now;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Denial, Session};
+use crate::shared::Shared;
+
+/// Entries that are deleted at a time.
+const PORTION: usize = 256;
+
+/// Why not everything was deleted.
+#[derive(Debug)]
+pub(crate) enum Unswept {
+    /// The store refused it.
+    Refused(Error),
+    /// The client may not do it any more.
+    Denied(Denial),
+    /// The server stops.
+    Stopping,
+}
+
+/// What became of a portion.
+enum Portion {
+    Deleted(Cleared),
+    Refused(Error),
+    /// What the client may has changed meanwhile; nothing was deleted.
+    Stale,
+}
+
+/// Deletes the entries of a namespace whose keys begin so, for a client that may. Returns how many they were.
+pub(crate) async fn sweep(
+    shared: &Shared,
+    session: &mut Session,
+    stop: &CancellationToken,
+    namespace: &str,
+    prefix: &str,
+) -> Result<u64, Unswept> {
+    let mut count = 0;
+    let mut after = None;
+    loop {
+        let (pending, portion) = delete_portion(shared, session, namespace, prefix, after.as_deref()).await;
+        match portion {
+            Portion::Deleted(Cleared { count: deleted, last, more }) => {
+                count += deleted;
+                if !more {
+                    return match pending.await {
+                        Ok(()) => Ok(count),
+                        Err(error) => Err(refused(shared, error)),
+                    };
+                }
+                after = last;
+            }
+            Portion::Refused(error) => return Err(refused(shared, error)),
+            Portion::Stale => {
+                session.refresh();
+                // It counts as one request, however long it takes.
+                session.grant().check_sweep(namespace, session.now_ms()).map_err(Unswept::Denied)?;
+            }
+        }
+        if stop.is_cancelled() {
+            return Err(Unswept::Stopping);
+        }
+        drop(pending);
+        yield_now().await;
+    }
+}
+
+/// Deletes the first of them after that key. Where the store takes no writes, nothing is deleted, and the wait tells why.
+async fn delete_portion(
+    shared: &Shared,
+    session: &Session,
+    namespace: &str,
+    prefix: &str,
+    after: Option<&str>,
+) -> (Pending<()>, Portion) {
+    shared.store.admission().await;
+    let page = Scan { namespace, prefix, after, reverse: false, limit: PORTION };
+    let mut portion = Portion::Deleted(Cleared::default());
+    let pending = shared.store.write(|writer| {
+        // Under the lock: what is deleted after a change goes by it.
+        portion = if session.is_stale() {
+            Portion::Stale
+        } else {
+            let cleared = writer.delete_page(session.grant().tenant(), &page);
+            cleared.map_or_else(Portion::Refused, Portion::Deleted)
+        };
+    });
+    (pending, portion)
+}
+
+#[cold]
+fn refused(shared: &Shared, error: Error) -> Unswept {
+    if matches!(error, Error::InDoubt { .. } | Error::Failed { .. }) {
+        shared.log_failure(&error);
+    }
+    Unswept::Refused(error)
+}
