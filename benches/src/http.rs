@@ -108,7 +108,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
-/// Serves so many bytes of JSON at [`PATH`] until the process is ended; says first where.
+/// Serves so many bytes of JSON at one path until the process is ended; says first where.
 pub fn serve_constant(value_bytes: usize) -> Result<(), Error> {
     let value = Values::generate(&mut Random::seeded(1), value_bytes).pick(&mut Random::seeded(1)).to_owned();
     let answer = move || {

@@ -2,9 +2,9 @@
 //!
 //! A handler reads a request, builds the [`Command`](larder_protocol::Command) that it means, has it
 //! [carried out](crate::command::execute) where its [`Caller`] acts, and renders the answer; so an interface of its own is one
-//! file with a `router()`, in which each handler is [described](openapi), and nothing of the store. Each is merged in [`routes`]. What a request may be is checked on the way:
+//! file with a `router()`, in which each handler is [described](openapi), and nothing of the store. Each is merged in [`routes`](fn@routes). What a request may be is checked on the way:
 //! its bytes ([`strict`]), its head ([`guard`]), its caller ([`caller`]), its path, query and body. What is wrong with it is a
-//! [`Problem`](problem::Problem).
+//! [`Problem`].
 //!
 //! A value is never parsed into a tree: [`compact`](larder_protocol::json::compact) checks its text, the store keeps it, and its
 //! bytes are copied into the answer.

@@ -43,7 +43,7 @@ pub(super) struct Settings {
     #[arg(long, env = "LARDER_HTTP", hide_env_values = true, value_name = "HOST:PORT|off")]
     pub(super) http: Option<String>,
 
-    /// Origins whose pages may use HTTP, separated by commas, as https://app.example,http://localhost:3000 [default: none]
+    /// Origins whose pages may use HTTP, separated by commas, as `https://app.example,http://localhost:3000` [default: none]
     #[arg(long, env = "LARDER_HTTP_CORS", hide_env_values = true, value_name = "ORIGIN,…")]
     pub(super) http_cors: Option<Words>,
 

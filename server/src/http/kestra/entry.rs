@@ -129,7 +129,7 @@ pub(super) async fn put(
         ("key" = String, Path, description = "the key: letters, digits, dots, underscores and hyphens, the first a letter or a digit"),
     ),
     responses(
-        (status = 200, description = "whether there was one", body = bool),
+        (status = 200, description = "whether there was one", content_type = "application/json", body = bool),
         Failures,
     ),
 )]

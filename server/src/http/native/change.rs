@@ -35,7 +35,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
         ("ttl" = Option<String>, Query, description = "time to live of an entry that is created by this: 3600, 90s, 7d, PT5M"),
     ),
     responses(
-        (status = 200, description = "the sum", body = i64, headers(
+        (status = 200, description = "the sum", content_type = "application/json", body = i64, headers(
             ("ETag" = String, description = "the version"),
             ("Larder-Expires-At" = Option<String>, description = "when it expires"),
         )),
