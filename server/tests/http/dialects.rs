@@ -150,6 +150,22 @@ fn pages_are_exact_however_many_looks_they_take() {
 }
 
 #[test]
+fn a_listing_is_counted_once_however_many_looks_it_takes() {
+    let fixture = Fixture::start(["--durability=buffered"]);
+    fill(&fixture.server, 1, 2_500);
+    let mut client = fixture.connect();
+    assert_eq!(client.ask("GET /api/v1/datastore?prefix=b").status, 200);
+    assert_eq!(client.ask("GET /api/v1/datastore/namespaces").status, 200);
+    let metrics = client.ask("GET /metrics").text();
+    for command in ["LIST", "NAMESPACES"] {
+        let line = format!(
+            "larder_request_duration_seconds_count{{interface=\"hooklistener\",command=\"{command}\"}} 1\n"
+        );
+        assert!(metrics.contains(&line), "{command}: {metrics}");
+    }
+}
+
+#[test]
 fn of_those_who_hold_a_version_one_wins() {
     let fixture = Fixture::start([]);
     let put = |client: &mut Client, body: &str| client.ask_with("PUT /kv/items/a", body);
