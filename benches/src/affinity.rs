@@ -22,17 +22,11 @@ pub struct Cores(CpuSet);
 impl Cores {
     /// Those of the calling thread.
     pub fn current() -> Result<Self, Error> {
-        sched_getaffinity(None).map(Self).map_err(|source| Error::Socket(source.into()))
+        sched_getaffinity(None).map(Self).map_err(|source| Error::Cores(source.into()))
     }
 
     /// Lets the calling thread, and those that it starts from now on, run on these again.
     pub fn restore(&self) -> Result<(), Error> {
-        sched_setaffinity(None, &self.0).map_err(|source| Error::Socket(source.into()))
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.0.count()
+        sched_setaffinity(None, &self.0).map_err(|source| Error::Cores(source.into()))
     }
 }

@@ -71,6 +71,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// It is not known which cores a thread may run on, or they cannot be given back to it.
+    #[error("cannot ask for the cores of this thread, or return to them: {0}")]
+    Cores(io::Error),
     /// A counter of a process cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Procfs {

@@ -159,7 +159,7 @@ mod tests {
             "VALUE a 0 x\r\n",
             "VALUE a 0 -1\r\n",
             "VALUE a 0 1 x\r\n",
-            "VALUE a 0 1\r\nabEND\r\n",
+            "VALUE a 0 1\r\nabcEND\r\n",
             "VALUE a 0 1\r\na\r\nSTORED\r\n",
             "OK 1\r\n",
         ] {
