@@ -221,7 +221,7 @@ impl Inner {
         let now_ms = self.clock.now_ms();
         let mut writer = Writer::new(&mut state, self.means(), Glance::at(now_ms));
         let ended = writer.expire(due);
-        let (sequence, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
+        let (sequence, logged_bytes) = (writer.glance.observed, writer.logged_bytes());
         self.after_write(state, logged_bytes);
         let ended = ended?;
         for deadline in &ended {

@@ -43,7 +43,7 @@ pub struct Writer<'s> {
     plan: Plan,
     quota: Option<Account>,
     /// Bytes of what was written.
-    pub(crate) logged_bytes: u64,
+    logged_bytes: u64,
 }
 
 /// A tenant that is held to its quota.
@@ -93,6 +93,12 @@ impl<'s> Writer<'s> {
     /// The engine's time, in milliseconds since the Unix epoch: the same throughout.
     pub fn now_ms(&self) -> u64 {
         self.glance.now_ms
+    }
+
+    /// Bytes of log that were written so far. They stay in memory until the log has them: whoever writes a lot does so in
+    /// portions.
+    pub fn logged_bytes(&self) -> u64 {
+        self.logged_bytes
     }
 
     /// A hint: these entries are about to be looked up. For a batch of them this makes the processor wait for memory once
