@@ -23,7 +23,7 @@ mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
-pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
+pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change, light};
 pub(crate) use entry::{entry_id, type_of};
 pub(crate) use execute::{Failure, check, execute, is_long, lists};
 pub(crate) use failure::{SHUTDOWN, denial, refusal};

@@ -15,14 +15,14 @@ use super::socket::Socket;
 use super::turn::{Namespaces, Step};
 use crate::access::{Grant, Session};
 use crate::command::{
-    ATTEMPTS_MAX, Ahead, Answer, Reader, Rendering, Scope, Sources, ahead, check, denial, is_change, read,
-    refusal, refuse, write,
+    ATTEMPTS_MAX, Ahead, Answer, Reader, Rendering, Scope, Sources, ahead, check, denial, is_change, light,
+    read, refusal, refuse, write,
 };
 use crate::metrics::Interface;
 use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
-/// Stored bytes that the answers of one round may point at.
+/// Stored bytes that the answers of one round may point at, and that it may write.
 const ROUND_BYTES_MAX: usize = 1024 * 1024;
 /// What a reply line has besides what is stored.
 const LINE_BYTES: usize = 48;
@@ -75,9 +75,12 @@ impl Round<'_> {
                 writer.preload(keys(steps, namespaces, grant));
                 let answers;
                 (answers, bytes) = carry_out(steps, |step| {
-                    answer(writer, step, shared, namespaces, grant, |writer, scope, command| {
-                        write(writer, scope, command, &mut ahead)
-                    })
+                    let answer =
+                        answer(writer, step, shared, namespaces, grant, |writer, scope, command| {
+                            let answer = write(writer, scope, command, &mut ahead)?;
+                            Some(light(writer, scope, command, answer))
+                        })?;
+                    Some((answer, writer.logged_bytes()))
                 });
                 taken = answers.len();
                 answers
@@ -89,8 +92,9 @@ impl Round<'_> {
                 }
                 view.preload(keys(steps, namespaces, grant));
                 let answers;
-                (answers, bytes) =
-                    carry_out(steps, |step| answer(view, step, shared, namespaces, grant, read_one));
+                (answers, bytes) = carry_out(steps, |step| {
+                    Some((answer(view, step, shared, namespaces, grant, read_one)?, 0))
+                });
                 taken = answers.len();
                 answers
             })
@@ -136,6 +140,8 @@ impl Round<'_> {
             }
         };
         if let Some(values) = values {
+            // What waits for a place must hold next to nothing.
+            rendering.release();
             self.socket.room_for_replies().await?;
             let sources = Sources { shared, values: &values };
             while !rendering.fill(sources, &mut self.socket.output) {
@@ -160,8 +166,9 @@ impl Round<'_> {
                 let (alone, mut bytes) = (std::slice::from_ref(step), 0);
                 let pending = shared.store.read(|view| {
                     let answers;
-                    (answers, bytes) =
-                        carry_out(alone, |step| answer(view, step, shared, namespaces, grant, read_one));
+                    (answers, bytes) = carry_out(alone, |step| {
+                        Some((answer(view, step, shared, namespaces, grant, read_one)?, 0))
+                    });
                     answers
                 });
                 outcome = self.finish(pending, bytes).await?;
@@ -211,19 +218,20 @@ fn prepare<'c>(
     (ahead, &steps[..end])
 }
 
-/// Collects the answers of steps, until they hold too much, or one has to wait for another round. Returns about how many
-/// bytes they take until they are sent, too.
+/// Collects the answers of steps, each with how much was written by then, until they hold too much, or that is too much, or
+/// one has to wait for another round. Returns about how many bytes they take until they are sent, too.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
-    mut answer: impl FnMut(&'t Step<'t>) -> Option<Answer<'t>>,
+    mut answer: impl FnMut(&'t Step<'t>) -> Option<(Answer<'t>, u64)>,
 ) -> (Vec<Answer<'t>>, usize) {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
-        let Some(answer) = answer(step) else { break };
+        let Some((answer, logged_bytes)) = answer(step) else { break };
         bytes += LINE_BYTES + answer.bytes();
         answers.push(answer);
-        if bytes >= ROUND_BYTES_MAX {
+        // A short line can write much: a new expiry goes into the log with its value.
+        if bytes >= ROUND_BYTES_MAX || logged_bytes >= ROUND_BYTES_MAX as u64 {
             break;
         }
     }
@@ -269,4 +277,34 @@ fn scope<'t>(
 ) -> Scope<'t> {
     let namespace = step.namespace(request, namespaces);
     Scope { grant, tenant: grant.tenant(), namespace, limits: &shared.limits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Organization;
+    use crate::connection::turn::Turn;
+    use larder_engine::Stamp;
+    use larder_protocol::{Limits, lines};
+
+    #[test]
+    fn a_round_ends_when_its_answers_hold_much_or_much_was_written() {
+        let mut lines = lines(b"PING\nPING\nPING\nPING\n");
+        let grant = Grant::without_key(Arc::new(Organization::default()), crate::access::Scope::Admin);
+        let mut namespaces = Namespaces::new();
+        let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, &grant, 4).unwrap();
+        let answered = |of: &dyn Fn(u64) -> (Answer<'static>, u64)| {
+            let mut number = 0;
+            let (answers, _) = carry_out(&turn.steps, |_| {
+                number += 1;
+                Some(of(number))
+            });
+            answers.len()
+        };
+        let stamp = Stamp { version: 1, expires_at: None };
+        assert_eq!(answered(&|_| (Answer::Ok, 0)), 4);
+        assert_eq!(answered(&|number| (Answer::Ok, number * ROUND_BYTES_MAX as u64 / 2)), 2);
+        let long = vec![b'1'; ROUND_BYTES_MAX];
+        assert_eq!(answered(&|_| (Answer::Changed(stamp, long.clone()), 0)), 1);
+    }
 }
