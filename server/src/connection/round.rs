@@ -13,10 +13,10 @@ use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
-use crate::access::{Grant, Session};
+use crate::access::{Denial, Grant, Session};
 use crate::command::{
-    ATTEMPTS_MAX, Ahead, Answer, Reader, Rendering, Scope, Sources, ahead, check, denial, is_change, light,
-    read, refusal, refuse, write,
+    ATTEMPTS_MAX, Ahead, Answer, Check, Reader, Rendering, Scope, Sources, ahead, check, check_again, denial,
+    is_change, light, need_of, read, refusal, refuse, write,
 };
 use crate::metrics::Interface;
 use crate::rooms::SMALL_BYTES;
@@ -76,9 +76,13 @@ impl Round<'_> {
                 let answers;
                 (answers, bytes) = carry_out(steps, |step| {
                     let answer =
-                        answer(writer, step, shared, namespaces, grant, |writer, scope, command| {
-                            let answer = write(writer, scope, command, &mut ahead)?;
-                            Some(light(writer, scope, command, answer))
+                        answer(writer, step, shared, namespaces, grant, check, |writer, scope, command| {
+                            let answer = write(writer, scope, command, &mut ahead);
+                            if answer.is_none() {
+                                // It will be counted when it comes again.
+                                grant.uncount(need_of(command.verb()));
+                            }
+                            Some(light(writer, scope, command, answer?))
                         })?;
                     Some((answer, writer.logged_bytes()))
                 });
@@ -93,7 +97,7 @@ impl Round<'_> {
                 view.preload(keys(steps, namespaces, grant));
                 let answers;
                 (answers, bytes) = carry_out(steps, |step| {
-                    Some((answer(view, step, shared, namespaces, grant, read_one)?, 0))
+                    Some((answer(view, step, shared, namespaces, grant, check, read_one)?, 0))
                 });
                 taken = answers.len();
                 answers
@@ -102,7 +106,8 @@ impl Round<'_> {
         if let Err(error) = self.finish(pending, bytes).await? {
             // A store that is closed or has failed runs no command at all.
             taken = if taken == 0 { steps.len() } else { taken };
-            self.after_failure(&steps[..taken], &error).await?;
+            let check: Check = if taken == 0 { check } else { check_again };
+            self.after_failure(&steps[..taken], check, &error).await?;
         }
         let verbs = steps[..taken].iter().filter_map(Step::verb);
         shared.metrics.carried_out(Interface::Lines, verbs, started.elapsed());
@@ -155,9 +160,10 @@ impl Round<'_> {
     /// Answers steps that the store could not acknowledge: what writes gets the error, and what only reads is asked
     /// again, alone, of what was acknowledged.
     #[cold]
-    async fn after_failure(&mut self, steps: &[Step<'_>], error: &Error) -> io::Result<()> {
+    async fn after_failure(&mut self, steps: &[Step<'_>], check: Check, error: &Error) -> io::Result<()> {
         let (shared, namespaces) = (self.shared, self.namespaces);
         let grant = &*Arc::clone(self.session.grant());
+        self.session.refresh();
         shared.log_failure(error);
         let refusal = refusal(error);
         for step in steps {
@@ -167,7 +173,7 @@ impl Round<'_> {
                 let pending = shared.store.read(|view| {
                     let answers;
                     (answers, bytes) = carry_out(alone, |step| {
-                        Some((answer(view, step, shared, namespaces, grant, read_one)?, 0))
+                        Some((answer(view, step, shared, namespaces, grant, check, read_one)?, 0))
                     });
                     answers
                 });
@@ -247,6 +253,7 @@ fn answer<'t, A: Reader>(
     namespaces: &'t Namespaces,
     grant: &'t Grant,
     carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
+    check: impl FnOnce(Scope<'_>, &Command<'_>, u64) -> Result<(), Denial>,
 ) -> Option<Answer<'t>> {
     match &step.request {
         Ok(request) => {
