@@ -59,7 +59,8 @@ impl Round<'_> {
         let (shared, namespaces) = (self.shared, self.namespaces);
         let grant = &*Arc::clone(self.session.grant());
         let session = &*self.session;
-        if steps.iter().any(Step::lists) {
+        // Who may list nothing keeps nobody's place.
+        if !grant.is_nobodys() && steps.iter().any(Step::lists) {
             self.socket.room_for_listing().await?;
         }
         let (mut taken, mut bytes) = (0, 0);
@@ -105,8 +106,8 @@ impl Round<'_> {
         };
         if let Err(error) = self.finish(pending, bytes).await? {
             // A store that is closed or has failed runs no command at all.
-            taken = if taken == 0 { steps.len() } else { taken };
             let check: Check = if taken == 0 { check } else { check_again };
+            taken = if taken == 0 { steps.len() } else { taken };
             self.after_failure(&steps[..taken], check, &error).await?;
         }
         let verbs = steps[..taken].iter().filter_map(Step::verb);
@@ -162,8 +163,8 @@ impl Round<'_> {
     #[cold]
     async fn after_failure(&mut self, steps: &[Step<'_>], check: Check, error: &Error) -> io::Result<()> {
         let (shared, namespaces) = (self.shared, self.namespaces);
-        let grant = &*Arc::clone(self.session.grant());
         self.session.refresh();
+        let grant = &*Arc::clone(self.session.grant());
         shared.log_failure(error);
         let refusal = refusal(error);
         for step in steps {
@@ -252,8 +253,8 @@ fn answer<'t, A: Reader>(
     shared: &'t Shared,
     namespaces: &'t Namespaces,
     grant: &'t Grant,
-    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
     check: impl FnOnce(Scope<'_>, &Command<'_>, u64) -> Result<(), Denial>,
+    carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
 ) -> Option<Answer<'t>> {
     match &step.request {
         Ok(request) => {
