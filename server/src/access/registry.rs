@@ -382,7 +382,10 @@ impl Registry {
         &self,
         operations: impl FnOnce(&mut Transaction<'_, '_>) -> Result<(), Error>,
     ) -> Result<(), AccessError> {
-        Ok(self.store.transaction(operations)?)
+        self.store.transaction(operations)?;
+        // However writes are acknowledged: a key that was revoked must not come back by a power cut.
+        self.store.sync().wait()?;
+        Ok(())
     }
 
     /// Keeps others from changing anything meanwhile.
