@@ -59,8 +59,10 @@ impl Round<'_> {
         let (shared, namespaces) = (self.shared, self.namespaces);
         let grant = &*Arc::clone(self.session.grant());
         let session = &*self.session;
+        let steps = apart(steps);
         // Who may list nothing keeps nobody's place.
         if !grant.is_nobodys() && steps.iter().any(Step::lists) {
+            settle(steps, shared, namespaces, grant).await;
             self.socket.room_for_listing().await?;
         }
         let (mut taken, mut bytes) = (0, 0);
@@ -204,6 +206,33 @@ fn keys<'t>(
     })
 }
 
+/// Those of the steps that may be of one round: one with a long listing writes nothing, so that its place is not kept from
+/// others while the disk is waited for.
+fn apart<'s, 'c>(steps: &'s [Step<'c>]) -> &'s [Step<'c>] {
+    let (lists, writes) = (steps.iter().position(Step::lists), steps.iter().position(Step::writes));
+    match (lists, writes) {
+        (Some(lists), Some(writes)) => &steps[..lists.max(writes)],
+        _ => steps,
+    }
+}
+
+/// Waits, without a place, until what listings show so far may be told.
+async fn settle(steps: &[Step<'_>], shared: &Shared, namespaces: &Namespaces, grant: &Grant) {
+    let tenant = grant.tenant();
+    let pending = shared.store.read(|view| {
+        for step in steps.iter().filter(|step| step.lists()) {
+            match &step.request {
+                Ok(request) if matches!(request.command, Command::List(_)) => {
+                    view.count(tenant, step.namespace(request, namespaces), "");
+                }
+                _ => _ = view.entries(tenant),
+            }
+        }
+    });
+    // Should the log have failed, the listing itself is told so.
+    _ = pending.await;
+}
+
 /// Makes ahead what the steps change, and leaves those for which there is no room to another round.
 fn prepare<'c>(
     steps: &'c [Step<'c>],
@@ -294,6 +323,20 @@ mod tests {
     use crate::connection::turn::Turn;
     use larder_engine::Stamp;
     use larder_protocol::{Limits, lines};
+
+    #[test]
+    fn a_round_with_a_long_listing_writes_nothing() {
+        let grant = Grant::without_key(Arc::new(Organization::default()), crate::access::Scope::Admin);
+        let count = |text: &[u8]| {
+            let (mut lines, mut namespaces) = (lines(text), Namespaces::new());
+            let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, &grant, 4).unwrap();
+            (apart(&turn.steps).len(), turn.steps.len())
+        };
+        assert_eq!(count(b"SET a 1\nLIST\nSET b 2\n"), (3, 3));
+        assert_eq!(count(b"PING\nSET a 1\nPING\nLIST limit=101\n"), (3, 4));
+        assert_eq!(count(b"LIST limit=101\nPING\nNAMESPACES\nSET a 1\nSET b 2\n"), (3, 3));
+        assert_eq!(count(b"LIST limit=101\nPING\nSET a 1\nSET b 2\n"), (2, 4));
+    }
 
     #[test]
     fn a_round_ends_when_its_answers_hold_much_or_much_was_written() {
