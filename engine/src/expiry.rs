@@ -221,7 +221,7 @@ impl Inner {
         let now_ms = self.clock.now_ms();
         let mut writer = Writer::new(&mut state, self.means(), Glance::at(now_ms));
         let ended = writer.expire(due);
-        let (sequence, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
+        let (sequence, logged_bytes) = (writer.glance.observed, writer.logged_bytes());
         self.after_write(state, logged_bytes);
         let ended = ended?;
         for deadline in &ended {
@@ -237,8 +237,8 @@ impl Inner {
 
 /// The entries that have been due for longest, and where their records are.
 fn note_due(state: &State) -> Vec<(DueEntry, Found)> {
-    let mut glance = Glance::at(0);
-    let due = state.index.due().take(ENTRIES_A_LOCK);
+    let glance = Glance::at(0);
+    let due = state.index.due(ENTRIES_A_LOCK).into_iter();
     due.map(|entry| (entry, glance.found(state, entry.slot))).collect()
 }
 

@@ -164,7 +164,8 @@ impl Options {
         self
     }
 
-    /// How many bytes of the log may wait in memory for the disk before [`Store::admission`] holds back. Default 32 MiB.
+    /// How many bytes of the log may wait in memory for the disk before [`Store::admission`] holds back; as much again is taken
+    /// if all of it is read meanwhile. Default 32 MiB.
     pub fn pending_bytes_max(mut self, bytes: u64) -> Options {
         self.pending_bytes_max = bytes.max(1);
         self

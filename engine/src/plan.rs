@@ -19,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) kind: Kind,
     /// What the index will hold for the entry, its place in the log apart.
     pub(crate) slot: Option<Slot>,
+    /// By how much the plan, up to here, changes the number of live entries that are counted.
+    counted: i64,
     /// Hash of the entry's address, in a transaction.
     hash: u64,
     /// The step before that is about the same entry, if there is one.
@@ -27,7 +29,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// By how much it changes the number of live entries. What expires was not live before.
-    pub(crate) fn change(&self) -> i64 {
+    fn change(&self) -> i64 {
         match (self.slot, self.kind) {
             (Some(slot), _) => i64::from(slot.creation == self.sequence),
             (None, Kind::Expire) => 0,
@@ -56,13 +58,25 @@ impl Plan {
         self.newest = Some(HashTable::new());
     }
 
-    /// Encodes a record at the end of `scratch`, and takes it up.
-    pub(crate) fn push(&mut self, scratch: &mut Vec<u8>, record: &Record<'_>, slot: Option<Slot>) {
+    /// By how much it changes the number of those live entries that are counted.
+    pub(crate) fn counted(&self) -> i64 {
+        self.steps.last().map_or(0, |step| step.counted)
+    }
+
+    /// Encodes a record at the end of `scratch`, and takes it up. `counts` says whether its entry is one that is counted.
+    pub(crate) fn push(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        record: &Record<'_>,
+        slot: Option<Slot>,
+        counts: bool,
+    ) {
         let start = scratch.len();
         record.encode(scratch);
-        let (index, end) = (self.steps.len(), scratch.len());
-        let mut step =
-            Step { start, end, sequence: record.sequence, kind: record.kind, slot, hash: 0, before: None };
+        let (index, end, sequence) = (self.steps.len(), scratch.len(), record.sequence);
+        let counted = self.counted();
+        let mut step = Step { start, end, sequence, kind: record.kind, slot, counted, hash: 0, before: None };
+        step.counted += if counts { step.change() } else { 0 };
         if let (Some(newest), Some(at)) = (&mut self.newest, record.address()) {
             step.hash = self.tagger.tag(at).hash();
             let steps = &self.steps;
@@ -148,7 +162,7 @@ mod tests {
                             updated_at: 0,
                             creation: 0,
                         };
-                        plan.push(&mut scratch, &record, None);
+                        plan.push(&mut scratch, &record, None, key % 4 == 0);
                         naive.push(key);
                     }
                     Err(count) if count <= naive.len() => {
@@ -158,6 +172,8 @@ mod tests {
                     }
                     Err(_) => {}
                 }
+                let counted: i64 = naive.iter().map(|key| -i64::from(*key == 0)).sum();
+                prop_assert_eq!(plan.counted(), counted);
                 for key in 0..4 {
                     let expected = naive.iter().rposition(|other| *other == key).map(|index| index as u64);
                     let found = plan.newest(&scratch, address(key)).map(|step| step.sequence);

@@ -318,7 +318,7 @@ impl Snapshot {
 }
 
 fn found(state: &State, slot: Slot) -> Found {
-    Found::new(slot, state.unwritten(&slot).map(Arc::from))
+    Found::new(slot, state.unwritten(&slot))
 }
 
 /// Two iterators in the same order as one. Of a name in both, what was then counts.

@@ -12,7 +12,6 @@ use crate::log::record::{Kind, Record};
 use crate::log::segment::{Segment, SegmentTable, file_name};
 use crate::snapshot::Snapshots;
 use crate::tail::Tail;
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -65,6 +64,12 @@ impl Found {
     /// Bytes that the entry takes in the log: an upper bound of its value's length, known without loading it.
     pub fn stored_bytes(&self) -> usize {
         self.slot.length as usize
+    }
+
+    /// Lets go of the copy that it has of a record which was not in the file yet. For after the wait for what it was found
+    /// with: from then on the record is loaded from the file.
+    pub fn release(&mut self) {
+        self.memory = None;
     }
 }
 
@@ -248,13 +253,11 @@ pub struct NamespacePage {
 pub(crate) struct Glance {
     pub(crate) now_ms: u64,
     pub(crate) observed: u64,
-    /// Copies of records that are not in the file yet, by sequence: each is made once, however often it is asked for.
-    copies: BTreeMap<u64, Arc<[u8]>>,
 }
 
 impl Glance {
     pub(crate) fn at(now_ms: u64) -> Glance {
-        Glance { now_ms, observed: 0, copies: BTreeMap::new() }
+        Glance { now_ms, observed: 0 }
     }
 
     fn depends_on(&mut self, sequence: u64) {
@@ -294,12 +297,8 @@ impl Glance {
         }
     }
 
-    pub(crate) fn found(&mut self, state: &State, slot: Slot) -> Found {
-        let memory = state.unwritten(&slot).map(|record| {
-            let copy = self.copies.entry(slot.sequence).or_insert_with(|| Arc::from(record));
-            Arc::clone(copy)
-        });
-        Found::new(slot, memory)
+    pub(crate) fn found(&self, state: &State, slot: Slot) -> Found {
+        Found::new(slot, state.unwritten(&slot))
     }
 
     pub(crate) fn count(&mut self, state: &State, tenant: Tenant, namespace: &str, prefix: &str) -> u64 {
@@ -431,11 +430,11 @@ impl State {
     }
 
     /// The record that a slot points at, if it is not in the file yet.
-    pub(crate) fn unwritten(&self, slot: &Slot) -> Option<&[u8]> {
+    pub(crate) fn unwritten(&self, slot: &Slot) -> Option<Arc<[u8]>> {
         let written = match self.tail.segment() {
             Some(active) if slot.segment == active.id => active.written(),
             _ => self.segments.get(&slot.segment)?.written(),
         };
-        (slot.position >= written).then(|| self.tail.unwritten(slot)).flatten()
+        (slot.position >= written).then(|| self.tail.copy(slot)).flatten()
     }
 }

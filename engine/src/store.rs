@@ -185,7 +185,7 @@ impl Store {
         let glance = inner.glance(&state);
         let mut writer = Writer::new(&mut state, inner.means(), glance);
         let result = work(&mut writer);
-        let (until, logged_bytes) = (writer.glance.observed, writer.logged_bytes);
+        let (until, logged_bytes) = (writer.glance.observed, writer.logged_bytes());
         let values = Values::new(&state);
         inner.after_write(state, logged_bytes);
         inner.stop_if_in_doubt();

@@ -4,6 +4,9 @@
 //! index can point at it at once. Whoever flushes closes the frame and hands it to the disk. Frames stay here until
 //! they are acknowledged, for two reasons: until they are in the file, readers find their records in them; and should
 //! the log fail, what was not acknowledged is taken back out of the index, by the notes that each frame keeps.
+//!
+//! Whoever finds a record that is not in the file yet goes away with a copy. There is one of each record, which all share:
+//! however many wait for the disk with it, it takes no more memory than what is pending does.
 
 use crate::index::{Held, Slot};
 use crate::log::catalog::Need;
@@ -12,8 +15,9 @@ use crate::log::frame::{HEADER_BYTES as FRAME_HEADER_BYTES, Header as FrameHeade
 use crate::log::header::{FOOTER_BYTES, Footer};
 use crate::log::record;
 use crate::log::segment::Segment;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use crate::sync::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError};
 
 /// How to take one record's change back.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +81,8 @@ pub(crate) struct Tail {
     closed: VecDeque<Arc<ClosedFrame>>,
     /// Bytes in `closed` and in the open frame.
     pending_bytes: u64,
+    /// Copies of pending records that were asked for, by sequence.
+    copies: Mutex<BTreeMap<u64, Arc<[u8]>>>,
     full: VecDeque<Full>,
 }
 
@@ -94,6 +100,7 @@ impl Tail {
             ceiling,
             closed: VecDeque::new(),
             pending_bytes: 0,
+            copies: Mutex::default(),
             full: VecDeque::new(),
         }
     }
@@ -218,6 +225,10 @@ impl Tail {
 
     /// Lets go of the frames up to `sequence`, which are acknowledged. Returns a used buffer, if one came free.
     pub(crate) fn retire(&mut self, sequence: u64) -> Option<Vec<u8>> {
+        let copies = self.copies.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while copies.first_entry().is_some_and(|copy| *copy.key() <= sequence) {
+            copies.pop_first();
+        }
         let mut buffer = None;
         while let Some(frame) = self.closed.pop_front_if(|frame| frame.last_sequence <= sequence) {
             self.pending_bytes -= frame.bytes.len() as u64;
@@ -226,6 +237,13 @@ impl Tail {
             }
         }
         buffer
+    }
+
+    /// The copy of a record that is not in the file yet.
+    pub(crate) fn copy(&self, slot: &Slot) -> Option<Arc<[u8]>> {
+        let bytes = self.unwritten(slot)?;
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(copies.entry(slot.sequence).or_insert_with(|| Arc::from(bytes))))
     }
 
     /// The bytes of a record that is not in the file yet.
@@ -257,6 +275,7 @@ impl Tail {
             }
         }
         self.closed.clear();
+        self.copies.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.pending_bytes = 0;
     }
 

@@ -17,7 +17,7 @@ use crate::log::format::FRAME_BYTES_SOFT;
 use crate::log::frame::HEADER_BYTES as FRAME_HEADER_BYTES;
 use crate::log::record::{Kind, Record};
 use crate::options::Limits;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::state::{Found, Glance, NamespacePage, NamespaceScan, Page, Scan, State, Values};
 use crate::tail::{Place, Undo};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct Writer<'s> {
     plan: Plan,
     quota: Option<Account>,
     /// Bytes of what was written.
-    pub(crate) logged_bytes: u64,
+    logged_bytes: u64,
 }
 
 /// A tenant that is held to its quota.
@@ -93,6 +93,12 @@ impl<'s> Writer<'s> {
     /// The engine's time, in milliseconds since the Unix epoch: the same throughout.
     pub fn now_ms(&self) -> u64 {
         self.glance.now_ms
+    }
+
+    /// Bytes of log that were written so far. They stay in memory until the log has them: whoever writes a lot does so in
+    /// portions.
+    pub fn logged_bytes(&self) -> u64 {
+        self.logged_bytes
     }
 
     /// A hint: these entries are about to be looked up. For a batch of them this makes the processor wait for memory once
@@ -296,21 +302,12 @@ impl<'s> Writer<'s> {
         if let Some(account) = self.quota_of(tenant) {
             account.live = Some(live);
         }
-        let with_plan = live.saturating_add_signed(self.planned_change(tenant));
+        let with_plan = live.saturating_add_signed(self.plan.counted());
         if with_plan < limit {
             return Ok(());
         }
         self.glance.observed = self.glance.observed.max(self.state.next_sequence - 1);
         Err(Error::QuotaReached { limit })
-    }
-
-    /// By how much the plan changes the number of a tenant's live entries.
-    fn planned_change(&self, tenant: Tenant) -> i64 {
-        let of_tenant = |step: &&Step| {
-            let record = Record::trusted(&self.state.scratch[step.start..step.end]);
-            record.is_some_and(|record| record.tenant == tenant)
-        };
-        self.plan.steps.iter().filter(of_tenant).map(Step::change).sum()
     }
 
     fn plan_delete(&mut self, at: Address<'_>, condition: Condition) -> Decision<Option<Deleted>> {
@@ -407,7 +404,9 @@ impl<'s> Writer<'s> {
     }
 
     fn plan_record(&mut self, record: &Record<'_>, slot: Option<Slot>) {
-        self.plan.push(&mut self.state.scratch, record, slot);
+        // Those of the tenant that is held to a quota are counted.
+        let counts = self.quota.as_ref().is_some_and(|account| account.tenant == record.tenant);
+        self.plan.push(&mut self.state.scratch, record, slot, counts);
     }
 
     /// Carries the plan out, if `decision` is none against it. `at` is the entry that all of it is about, if it is
@@ -444,9 +443,9 @@ impl<'s> Writer<'s> {
     }
 
     fn carry_out(&mut self, at: Option<Address<'_>>) {
-        if let Some((tenant, live)) = self.quota.as_ref().and_then(|it| Some((it.tenant, it.live?))) {
-            let live = live.saturating_add_signed(self.planned_change(tenant));
-            self.quota.iter_mut().for_each(|account| account.live = Some(live));
+        let counted = self.plan.counted();
+        if let Some(live) = self.quota.as_mut().and_then(|account| account.live.as_mut()) {
+            *live = live.saturating_add_signed(counted);
         }
         let State { index, tail, scratch, next_sequence, snapshots, .. } = &mut *self.state;
         for step in &self.plan.steps {

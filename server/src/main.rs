@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A small, durable key-value store for JSON entries with expiry.
 #[derive(Parser)]
@@ -88,8 +88,8 @@ const SOLITARY: [(&str, &[&str]); 7] = [
     ("serve", &[]),
     ("verify", &["json"]),
     ("salvage", &["json"]),
-    ("shell", &["addr", "ns", "token", "token_file"]),
-    ("doctor", &["addr", "token", "token_file", "json"]),
+    ("shell", &["addr", "ns", "token", "token_file", "tls_ca", "tls_name"]),
+    ("doctor", &["addr", "token", "token_file", "tls_ca", "tls_name", "json"]),
     ("completions", &[]),
     ("man", &[]),
 ];
@@ -101,10 +101,9 @@ fn is_foreign(arg: &Arg, verb: &str) -> bool {
 }
 
 /// A global option that was given to a verb that has not got it.
-fn foreign_option<'c>(command: &'c Command, matches: &'c ArgMatches) -> Option<(&'c str, &'c Id)> {
+fn foreign_option<'c>(command: &'c Command, matches: &'c ArgMatches) -> Option<(&'c str, &'c str)> {
     let (verb, given) = matches.subcommand()?;
-    let mut options = command.get_arguments().filter(|arg| is_foreign(arg, verb)).map(Arg::get_id);
-    let option =
-        options.find(|option| given.value_source(option.as_str()) == Some(ValueSource::CommandLine))?;
-    Some((verb, option))
+    let mut options = command.get_arguments().filter(|arg| is_foreign(arg, verb));
+    let is_given = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    Some((verb, options.find(|arg| is_given(arg))?.get_long()?))
 }

@@ -4,8 +4,8 @@
 //! of which there is a fixed number; so the memory of all connections together has a bound, however many they are and
 //! whatever they send or do not read. Who finds no place waits for one, in turn: nothing is read from it meanwhile. Lines,
 //! transactions that are longer than any other line, listings and replies have places of their own. Who holds one may wait for one of a later kind in this order, never of
-//! an earlier one, so nobody waits in a circle. And nobody waits for the disk with a place for replies, so those
-//! of what is acknowledged go on while a disk stands still.
+//! an earlier one, so nobody waits in a circle. And nobody waits for the disk with a place for replies; whoever lists waits for
+//! what has been written by then before it takes a place. So those of what is acknowledged go on while a disk stands still.
 //!
 //! A place must not be kept by a client that lies still. Its own deadline ends that; and while all places of its kind are
 //! taken, one [`PATIENCE`] without a byte is enough to be cut off.

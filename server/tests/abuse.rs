@@ -243,6 +243,25 @@ fn transactions_that_do_not_end(target: &Target) {
     wait_until_alone(target);
 }
 
+/// Short lines that write megabytes: new expiries of large values, and patches, whose answers are as large and are not read.
+fn short_lines_that_write_much(target: &Target) {
+    const LINES: usize = 512;
+    let mut crowd: Vec<_> = (0..4).map(|_| Client::connect(target.address())).collect();
+    let (lines, clients) = (LINES / crowd.len(), target.clients);
+    crowd.iter_mut().for_each(|client| client.send("TOUCH large0 ttl=1h\n".repeat(lines)));
+    for client in &mut crowd {
+        (0..lines).for_each(|_| assert!(client.reply().starts_with("OK ")));
+    }
+    let large = format!("SET object {{\"text\":\"{}\"}}", "x".repeat(1_000_000));
+    assert!(crowd[0].ask(&large).starts_with("OK "));
+    drop(crowd);
+    let mut crowd = target.crowd();
+    let pipeline = "PATCH object {\"n\":1}\n".repeat(LINES.div_ceil(clients));
+    crowd.iter_mut().for_each(|stream| push(stream, pipeline.as_bytes()));
+    // The last of them has its answer begun.
+    crowd.iter_mut().for_each(|stream| _ = stream.read(&mut [0; 16]));
+}
+
 /// Waits until the connections of the attack are gone, though none of its clients has left: the probe's may be there.
 fn wait_until_alone(target: &Target) {
     loop {
@@ -415,6 +434,7 @@ fn run(target: &Target) {
     target.attack("replies that are not read", replies_that_are_not_read);
     target.attack("long lines that do not end", long_lines_that_do_not_end);
     target.attack("transactions that do not end", transactions_that_do_not_end);
+    target.attack("short lines that write much", short_lines_that_write_much);
     target.attack("a gigabyte without a line feed", a_gigabyte_without_a_line_feed);
     target.attack("a million commands at once", a_million_commands_at_once);
     target.attack("deep nesting", deep_nesting);

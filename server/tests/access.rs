@@ -115,6 +115,28 @@ fn a_key_that_expires_ends_what_goes_on_with_it() {
     operator.send("KEY list\n");
     assert!(operator.reply().contains("\"scope\":\"admin\""));
     assert_eq!(operator.reply(), "END 1");
+    // It is none that would be left without an operator.
+    assert!(operator.ask(&format!("KEY revoke {}", &admin[3..19])).starts_with("OK {"));
+    assert_eq!(server.connect().ask("GET a"), "NIL");
+}
+
+/// Values that are made of the one before, sent together: each is made again once the one before it is there, and counts once.
+#[test]
+fn a_change_that_has_to_be_made_again_counts_as_one_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let mut client = server.connect();
+    let large = format!("SET a {{\"text\":\"{}\"}}", "x".repeat(50_000));
+    assert!(client.ask(&large).starts_with("OK "));
+    for _ in 0..10 {
+        // With that there are three requests, whatever was used up before.
+        assert!(client.ask("ORG set default rate=3").starts_with("OK {"));
+        client.send("PATCH a {\"n\":1}\nPATCH a {\"n\":2}\nPATCH a {\"n\":3}\n");
+        for number in 1..=3 {
+            let reply = client.reply();
+            assert!(reply.ends_with(&format!(",\"n\":{number}}}")), "{}", &reply[..60.min(reply.len())]);
+        }
+    }
 }
 
 #[test]

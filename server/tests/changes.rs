@@ -131,7 +131,7 @@ fn an_entry_that_has_expired_is_absent_to_all_of_them() {
 
 #[test]
 fn others_have_their_turn_while_a_prefix_is_deleted() {
-    const ENTRIES: usize = 20_000;
+    const ENTRIES: usize = 100_000;
     let (server, _directory) = start();
     let mut client = server.connect();
     for from in (0..ENTRIES).step_by(1_000) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -350,8 +350,10 @@ fn tells_idle_clients_that_it_stops() {
 #[test]
 fn a_client_that_does_not_read_cannot_hold_the_stop_up() {
     let directory = tempfile::tempdir().unwrap();
-    let server =
-        Server::spawn(serve_in(directory.path()).args(["--shutdown-timeout", "100ms", "--log", "error"]));
+    let mut server = Server::spawn(
+        serve_in(directory.path()).args(["--shutdown-timeout", "100ms"]).stderr(Stdio::piped()),
+    );
+    let mut log = server.log();
     let mut client = server.connect();
     assert_eq!(client.ask(&format!("SET a \"{}\"", "x".repeat(1_000_000))), "OK 1 -");
     let mut stuck = server.connect();
@@ -359,7 +361,11 @@ fn a_client_that_does_not_read_cannot_hold_the_stop_up() {
     // The stuck connection has begun once a part of its first reply is here.
     let mut byte = [0];
     stuck.stream.peek(&mut byte).unwrap();
+    // It is cut off at half of that, so that the store has the other half to close in order.
     assert!(server.stop().success());
+    let mut said = String::new();
+    log.read_to_string(&mut said).unwrap();
+    assert!(said.contains("half of the shutdown timeout is over"), "{said}");
 }
 
 #[test]

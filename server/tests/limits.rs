@@ -9,8 +9,11 @@ pub(crate) fn limited(limits: &str, plain: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.arg("-c").arg(format!("{limits} && exec \"$@\"")).arg("sh").arg(plain.get_program());
     limited.args(plain.get_args());
-    for (name, _) in plain.get_envs() {
-        limited.env_remove(name);
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
     }
     limited
 }

@@ -82,6 +82,27 @@ fn a_client_that_does_not_read_costs_little_memory() {
     }
 }
 
+/// A new expiry is written with its value: a short line that writes much. However many of them come at once, they are carried
+/// out in portions, each of which waits for the disk and lets others have their turn.
+#[test]
+fn what_short_lines_write_comes_in_portions() {
+    const TOUCHES: usize = 32;
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let mut client = server.connect();
+    assert!(client.ask(&format!("SET large \"{}\"", "x".repeat(900_000))).starts_with("OK "));
+    let syncs = |client: &mut Client| -> usize {
+        let stats = client.ask("STATS");
+        stats.split_once("\"syncs\":").unwrap().1.split(',').next().unwrap().parse().unwrap()
+    };
+    let before = syncs(&mut client);
+    client.send("TOUCH large ttl=1h\n".repeat(TOUCHES));
+    (0..TOUCHES).for_each(|_| assert!(client.reply().starts_with("OK ")));
+    // Two of them are more than a portion.
+    let synced = syncs(&mut client) - before;
+    assert!(synced >= TOUCHES / 2, "{synced} syncs");
+}
+
 #[test]
 fn running_out_of_descriptors_passes() {
     let directory = tempfile::tempdir().unwrap();

@@ -117,6 +117,7 @@ fn a_directory_that_is_read_only() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(plain.get_program());
         command.args(plain.get_args());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     } else {
         plain

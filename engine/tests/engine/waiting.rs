@@ -834,3 +834,26 @@ fn a_closed_store_leaves_the_disk_to_the_next_owner() {
         next.close().unwrap();
     }
 }
+
+/// However many have found a record that is not in the file yet, there is one copy of it; and none is needed after the wait.
+#[test]
+fn what_is_pending_is_copied_once_for_all() {
+    let (disk, clock) = (SimDisk::new(1), HandClock::new());
+    let store = open(&disk, Durability::Durable, &clock).unwrap();
+    let value = vec![b'7'; 100_000];
+    let put = store.write(|writer| writer.put(at("k"), &Put::new(&value)));
+    let find = || {
+        store.read(|view| view.get(at("k"))).map(|found, values| {
+            let found = found.unwrap();
+            let place = values.value(&found, &mut Vec::new()).unwrap().as_ptr();
+            (found, values.clone(), place)
+        })
+    };
+    let (first, second) = (find(), find());
+    assert!(!first.is_ready() && !second.is_ready());
+    put.wait().unwrap().unwrap().unwrap();
+    let ((mut found, values, place), (_, _, other)) = (first.wait().unwrap(), second.wait().unwrap());
+    assert_eq!(place, other);
+    found.release();
+    assert_eq!(values.value(&found, &mut Vec::new()).unwrap(), value);
+}

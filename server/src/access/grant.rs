@@ -11,6 +11,7 @@ use larder_engine::{Quota, Tenant};
 use super::key::Key;
 use super::organization::Organization;
 use super::plan::Plan;
+use super::rate::RateLimit;
 use super::scope::{Namespaces, Scope};
 
 /// The tenant of whoever has not authenticated: nothing is ever written there.
@@ -123,9 +124,19 @@ impl Grant {
         !self.is_nobodys() && self.organization.terms.plan != Plan::Free && self.holds(namespace)
     }
 
-    /// Whether something is allowed, in a namespace where it is about one.
+    /// Whether something is allowed, in a namespace where it is about one. If so, it is counted as a request.
     #[inline]
     pub(crate) fn check(&self, need: Need, namespace: Option<&str>, now_ms: u64) -> Result<(), Denial> {
+        self.check_again(need, namespace, now_ms)?;
+        match self.counted(need) {
+            Some(rate) => rate.take().map_err(|retry| Denial::Rate { per_second: rate.per_second(), retry }),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`check`](Grant::check), of what was counted before.
+    #[inline]
+    pub(crate) fn check_again(&self, need: Need, namespace: Option<&str>, now_ms: u64) -> Result<(), Denial> {
         let least = match need {
             Need::Nothing => return Ok(()),
             Need::Enter | Need::Read => Scope::ReadOnly,
@@ -144,11 +155,23 @@ impl Grant {
         if namespace.is_some_and(|namespace| !self.holds(namespace)) {
             return Err(Denial::Namespace);
         }
-        match &self.organization.rate {
-            Some(rate) if need != Need::Enter => {
-                rate.take().map_err(|retry| Denial::Rate { per_second: rate.per_second(), retry })
-            }
-            _ => Ok(()),
+        Ok(())
+    }
+
+    /// Takes back that something which was allowed is counted: it will be asked for once more.
+    #[cold]
+    pub(crate) fn uncount(&self, need: Need) {
+        if let Some(rate) = self.counted(need) {
+            rate.give_back();
+        }
+    }
+
+    /// What counts it, if anything does.
+    #[inline]
+    fn counted(&self, need: Need) -> Option<&RateLimit> {
+        match need {
+            Need::Read | Need::Write => self.organization.rate.as_ref(),
+            Need::Nothing | Need::Enter | Need::Manage => None,
         }
     }
 
@@ -165,14 +188,6 @@ impl Grant {
     /// Whether the key itself still counts, whatever its organization may.
     pub(crate) fn check_key(&self, now_ms: u64) -> bool {
         self.scope.is_some() && now_ms < self.expires_at_ms
-    }
-
-    /// Whether what was begun and writes in a namespace may still go on. It is not counted as a request once more.
-    pub(crate) fn check_sweep(&self, namespace: &str, now_ms: u64) -> Result<(), Denial> {
-        if self.scope < Some(Scope::FullAccess) {
-            return Err(self.denial(Need::Write, now_ms));
-        }
-        self.check(Need::Enter, Some(namespace), now_ms)
     }
 
     /// Whether what goes on by itself, as watching does, may still go on.

@@ -65,6 +65,12 @@ impl RateLimit {
         self.take_at(self.now_ns())
     }
 
+    /// Gives a token back that was taken, for what has come to nothing.
+    pub(crate) fn give_back(&self) {
+        // Whoever took it has moved the number on by as much.
+        self.full_at_ns.fetch_sub(self.token_ns, Ordering::Relaxed);
+    }
+
     fn now_ns(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -103,6 +109,9 @@ mod tests {
         assert_eq!([standing(450 * MS), standing(750 * MS), standing(1_400 * MS)], [(0, 1), (3, 1), (10, 0)]);
         // Idle time beyond a second is not saved up.
         assert_eq!(taken(60_000 * MS), 10);
+        // What is given back can be taken again, once.
+        limit.give_back();
+        assert_eq!(taken(60_000 * MS), 1);
     }
 
     #[test]

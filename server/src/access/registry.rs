@@ -133,9 +133,12 @@ impl Registry {
         let digest = token.digest();
         let now_ms = self.now_ms();
         let directory = self.read();
-        let is_proven = directory.is_proven(&token, &digest);
-        let grant = directory.grant(token.id).filter(|grant| grant.check_key(now_ms));
-        grant.filter(|_| is_proven).map(|grant| (token.id, grant))
+        // Before anything else is done for a key that is there, and not for one that is not.
+        if !directory.is_proven(&token, &digest) {
+            return None;
+        }
+        let grant = directory.grant(token.id).filter(|grant| grant.check_key(now_ms))?;
+        Some((token.id, grant))
     }
 
     /// What a key allows now.
@@ -213,6 +216,7 @@ impl Registry {
     /// that, see [`Registry::purge_some`]. Gives it as JSON.
     pub(crate) fn delete_organization(&self, name: &str) -> Result<String, AccessError> {
         let _change = self.change();
+        self.forget_expired();
         let organization = self.organization(name)?;
         if name == DEFAULT_NAME {
             return Err(AccessError::Default);
@@ -258,6 +262,7 @@ impl Registry {
             return Err(AccessError::KeyName { max: KEY_NAME_CHARS_MAX });
         }
         let _change = self.change();
+        self.forget_expired();
         let organization = self.organization(&organization)?;
         let now_ms = self.now_ms();
         if expires_at.is_some_and(|expires_at| expires_at <= now_ms) {
@@ -280,11 +285,7 @@ impl Registry {
         self.transaction(|batch| batch.keep(KEYS, &token.id.to_string(), &key, expires_at))?;
         let shown = ShownKey::of(token.id, &key, &organization);
         let shown = json(&ShownKey { token: Some(token.reveal()), ..shown });
-        {
-            let mut directory = self.write();
-            directory.expire(now_ms);
-            directory.keys.insert(token.id, key);
-        }
+        self.write().keys.insert(token.id, key);
         self.announce();
         Ok(shown)
     }
@@ -292,12 +293,12 @@ impl Registry {
     /// Ends a key. Gives it as JSON.
     pub(crate) fn revoke_key(&self, id: &str) -> Result<String, AccessError> {
         let _change = self.change();
+        self.forget_expired();
         let none = || AccessError::NoKey { id: id.to_owned() };
         let parsed = KeyId::parse(id).ok_or_else(none)?;
         let shown = {
             let directory = self.read();
-            let key =
-                directory.keys.get(&parsed).filter(|key| key.is_live(self.now_ms())).ok_or_else(none)?;
+            let key = directory.keys.get(&parsed).ok_or_else(none)?;
             let organization = directory.by_tenant(Tenant(key.tenant)).ok_or_else(none)?;
             if !directory.is_managed_without(|other, _| other == parsed) {
                 return Err(AccessError::NoOperator);
@@ -356,6 +357,12 @@ impl Registry {
         Ok(!ids.is_empty())
     }
 
+    /// Forgets keys that have expired, as the store does by itself: whether there would be any left is judged without them.
+    fn forget_expired(&self) {
+        let now_ms = self.now_ms();
+        self.write().expire(now_ms);
+    }
+
     fn organization(&self, name: &str) -> Result<Arc<Organization>, AccessError> {
         let found = self.read().organizations.get(name).map(Arc::clone);
         found.ok_or_else(|| AccessError::NoOrganization { name: name.to_owned() })
@@ -375,7 +382,10 @@ impl Registry {
         &self,
         operations: impl FnOnce(&mut Transaction<'_, '_>) -> Result<(), Error>,
     ) -> Result<(), AccessError> {
-        Ok(self.store.transaction(operations)?)
+        self.store.transaction(operations)?;
+        // However writes are acknowledged: a key that was revoked must not come back by a power cut.
+        self.store.sync().wait()?;
+        Ok(())
     }
 
     /// Keeps others from changing anything meanwhile.

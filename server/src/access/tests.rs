@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use larder_engine::disk::sim::{Fault, SimDisk, Survival, When};
-use larder_engine::{Address, Options, Put, Store, Tenant};
+use larder_engine::{Address, Durability, Options, Put, Store, Tenant};
 use serde_json::Value;
 
 use super::registry::{NewKey, Registry};
@@ -114,6 +114,26 @@ fn a_power_cut_at_any_operation_loses_no_change_that_was_answered() {
                 }
             }
         }
+    }
+}
+
+/// Where writes are acknowledged before they are on the disk, changes of who may do what are not.
+#[test]
+fn a_change_that_was_answered_is_durable_however_writes_are_acknowledged() {
+    for revoked in [false, true] {
+        let disk = SimDisk::new(2);
+        let options = Options::new().segment_bytes(1 << 20).reserve_bytes(0).background(false);
+        let store = options.durability(Durability::Buffered).open_on(Arc::new(disk.clone())).unwrap();
+        let registry = Arc::new(Registry::open(store.clone()).unwrap());
+        let admin = field(&registry.create_key(new_key("default", Scope::Admin)).unwrap(), "token");
+        let token = field(&registry.create_key(new_key("default", Scope::FullAccess)).unwrap(), "token");
+        if revoked {
+            registry.revoke_key(&token[3..19]).unwrap();
+        }
+        let (_store, registry) = open(&disk.crash(Survival::Nothing));
+        let mut session = Session::new(registry, None);
+        assert!(session.authenticate(&admin));
+        assert_eq!(session.authenticate(&token), !revoked);
     }
 }
 

@@ -63,6 +63,17 @@ impl Answer<'_> {
         }
     }
 
+    /// Lets go of copies of what is in the log by now.
+    pub(crate) fn release(&mut self) {
+        match self {
+            Answer::Value(Some(found), _) | Answer::Entry { found: Some(found), .. } => found.release(),
+            Answer::Values(founds) => founds.iter_mut().flatten().for_each(Found::release),
+            Answer::Entries { page, .. } => page.items.iter_mut().for_each(|(_, found)| found.release()),
+            Answer::Deleted(Ok(Some(deleted))) | Answer::Taken(Ok(Some(deleted))) => deleted.found.release(),
+            _ => {}
+        }
+    }
+
     /// About how many bytes the answer may hold in memory until it is rendered.
     pub(crate) fn bytes(&self) -> usize {
         let stored = |found: &Option<Found>| found.as_ref().map_or(0, Found::stored_bytes);
@@ -70,7 +81,12 @@ impl Answer<'_> {
             Answer::Value(found, _) | Answer::Entry { found, .. } => stored(found),
             Answer::Changed(_, json) => json.len(),
             Answer::Values(founds) => founds.iter().map(stored).sum(),
-            Answer::Entries { page, .. } => page.items.iter().map(|(_, found)| found.stored_bytes()).sum(),
+            Answer::Entries { page, values: true } => {
+                page.items.iter().map(|(_, found)| found.stored_bytes()).sum()
+            }
+            Answer::Entries { page, values: false } => {
+                page.items.iter().map(|(key, _)| key.len() + LINE_BYTES).sum()
+            }
             Answer::Deleted(Ok(Some(deleted))) | Answer::Taken(Ok(Some(deleted))) => {
                 deleted.found.stored_bytes()
             }

@@ -16,6 +16,7 @@ use super::answer::Answer;
 use super::failure::refusal;
 use super::read::{Scope, misrouted};
 use super::write::expiry;
+use crate::rooms::SMALL_BYTES;
 
 /// Rounds in which a large value is changed ahead, and found to have been changed by somebody else.
 pub(crate) const ATTEMPTS_MAX: usize = 4;
@@ -143,6 +144,21 @@ pub(super) fn change<'t>(
     })
 }
 
+/// The answer to a change, a large value left to the log: an answer may have to wait until it can be sent.
+pub(crate) fn light<'t>(
+    writer: &mut Writer<'_>,
+    scope: Scope<'t>,
+    command: &'t Command<'t>,
+    answer: Answer<'t>,
+) -> Answer<'t> {
+    let is_large = matches!(&answer, Answer::Changed(_, json) if json.len() > SMALL_BYTES);
+    let at = command.key().filter(|_| is_large).and_then(|key| scope.address(key).ok());
+    match at.and_then(|at| writer.get(at)) {
+        Some(found) => Answer::Value(Some(found), None),
+        None => answer,
+    }
+}
+
 fn put<'t>(writer: &mut Writer<'_>, at: Address<'_>, expiry: Expiry, new: New) -> Answer<'t> {
     let New { json, tag, description } = new;
     let put = Put { expiry, description: description.as_deref(), ..Put::new(&json).tag(tag) };
@@ -222,4 +238,46 @@ fn patched(limits: &Limits, patch: &Patch<'_>, old: Entry) -> Result<New, Unchan
 #[cold]
 fn refused(code: Code, text: impl Into<String>) -> Unchanged {
     Unchanged::Refused(ParseError { code, text: text.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use larder_engine::disk::sim::SimDisk;
+    use larder_engine::{Options, Tenant};
+    use larder_protocol::parse;
+
+    use super::*;
+    use crate::access::{Grant, Organization, Scope as KeyScope};
+
+    #[test]
+    fn a_large_value_is_left_to_the_log() {
+        let options = Options::new().segment_bytes(1 << 20).background(false);
+        let store = options.open_on(Arc::new(SimDisk::new(1))).unwrap();
+        let grant = Grant::without_key(Arc::new(Organization::default()), KeyScope::Admin);
+        let limits = Limits::DEFAULT;
+        let scope = Scope { grant: &grant, tenant: Tenant::DEFAULT, namespace: "n", limits: &limits };
+        let at = Address::new(Tenant::DEFAULT, "n", "k").unwrap();
+        let patch = parse(b"PATCH k {\"b\":1}", &limits).unwrap().command;
+        for (length, is_large) in [(10, false), (SMALL_BYTES, true)] {
+            let text = "x".repeat(length);
+            let json = format!("{{\"a\":\"{text}\"}}");
+            _ = store.put(at, &Put::new(json.as_bytes())).unwrap().unwrap();
+            let pending = store.write(|writer| {
+                let answer = change(writer, scope, &patch, &mut Ahead::default()).unwrap();
+                light(writer, scope, &patch, answer)
+            });
+            let (mut answer, values) = pending.map(|answer, values| (answer, values.clone())).wait().unwrap();
+            let expected = format!("{{\"a\":\"{text}\",\"b\":1}}").into_bytes();
+            answer.release();
+            match answer {
+                Answer::Value(Some(found), None) if is_large => {
+                    assert_eq!(values.value(&found, &mut Vec::new()).unwrap(), expected);
+                }
+                Answer::Changed(_, json) if !is_large => assert_eq!(json, expected),
+                other => panic!("{length}: {other:?}"),
+            }
+        }
+    }
 }

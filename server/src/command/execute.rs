@@ -26,6 +26,9 @@ pub(crate) enum Failure {
     Refused(ParseError),
 }
 
+/// How it is looked whether a client may have a command carried out.
+pub(crate) type Check = fn(Scope<'_>, &Command<'_>, u64) -> Result<(), Denial>;
+
 /// What was left under the lock; `None` if what the client may has changed meanwhile.
 type Left<'t> = Option<Result<Answer<'t>, Denial>>;
 
@@ -39,13 +42,13 @@ pub(crate) async fn execute<'t>(
     command: &'t Command<'t>,
 ) -> Option<Result<(Answer<'t>, Values), Failure>> {
     let writes = command.writes();
-    let begin = || begin(shared, session, scope, manner, command, writes);
-    let mut settled = settled(begin().await).await;
+    let begin = |check: Check| begin(shared, session, scope, manner, command, check);
+    let mut settled = settled(begin(check).await).await;
     if let Err(error) = &settled {
         shared.log_failure(error);
         if !writes {
             // Asked again of what was acknowledged before the failure.
-            settled = self::settled(begin().await).await;
+            settled = self::settled(begin(check_again).await).await;
         }
     }
     let outcome = match settled {
@@ -65,9 +68,9 @@ async fn begin<'t>(
     scope: Scope<'t>,
     manner: Manner,
     command: &'t Command<'t>,
-    writes: bool,
+    check: Check,
 ) -> Pending<(Left<'t>, Values)> {
-    let pending = if writes {
+    let pending = if command.writes() {
         shared.store.admission().await;
         let mut ahead = match is_change(command) {
             // If it comes to nothing, it is made under the lock.
@@ -78,10 +81,10 @@ async fn begin<'t>(
             writer.set_quota(scope.grant.tenant(), manner.quota(scope.grant.quota()));
             let write =
                 |writer: &mut Writer<'_>, scope, command| manner.write(writer, scope, command, &mut ahead);
-            admitted(writer, session, scope, command, write)
+            admitted(writer, session, scope, command, check, write)
         })
     } else {
-        shared.store.read(|view| admitted(view, session, scope, command, read))
+        shared.store.read(|view| admitted(view, session, scope, command, check, read))
     };
     pending.map(|left, values| (left, values.clone()))
 }
@@ -92,6 +95,7 @@ fn admitted<'t, A: Reader>(
     session: &Session,
     scope: Scope<'t>,
     command: &'t Command<'t>,
+    check: Check,
     carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Answer<'t>,
 ) -> Left<'t> {
     if session.is_stale() {
@@ -101,10 +105,15 @@ fn admitted<'t, A: Reader>(
     Some(allowed.map(|()| carry_out(access, scope, command)))
 }
 
-/// Whether a client may have a command carried out.
+/// Whether a client may have a command carried out. If so, it is counted as a request.
 #[inline]
 pub(crate) fn check(scope: Scope<'_>, command: &Command<'_>, now_ms: u64) -> Result<(), Denial> {
     scope.grant.check(need_of(command.verb()), namespace_of(command, scope.namespace), now_ms)
+}
+
+/// As [`check`], of what was counted before.
+pub(crate) fn check_again(scope: Scope<'_>, command: &Command<'_>, now_ms: u64) -> Result<(), Denial> {
+    scope.grant.check_again(need_of(command.verb()), namespace_of(command, scope.namespace), now_ms)
 }
 
 /// Waits until what was carried out may be told.

@@ -23,9 +23,9 @@ mod transaction;
 mod write;
 
 pub(crate) use answer::Answer;
-pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change};
+pub(crate) use change::{ATTEMPTS_MAX, Ahead, ahead, is_change, light};
 pub(crate) use entry::{entry_id, type_of};
-pub(crate) use execute::{Failure, check, execute, is_long, lists};
+pub(crate) use execute::{Check, Failure, check, check_again, execute, is_long, lists};
 pub(crate) use failure::{SHUTDOWN, denial, refusal};
 pub(crate) use manner::Manner;
 pub(crate) use need::{namespace_of, need_of};

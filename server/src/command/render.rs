@@ -62,6 +62,11 @@ impl<'t> Rendering<'t> {
         true
     }
 
+    /// Has the answers hold no value in memory that the log has by now: for after the wait for it.
+    pub(crate) fn release(&mut self) {
+        self.answers.iter_mut().for_each(Answer::release);
+    }
+
     /// What was counted while rendering.
     pub(crate) fn tally(&self) -> Tally {
         self.tally

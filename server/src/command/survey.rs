@@ -41,11 +41,12 @@ pub(crate) async fn survey<S: Survey>(
     namespace: Option<&str>,
     fresh: &S,
 ) -> Option<Result<S, Failure>> {
-    let mut outcome = attempt(shared, session, scope, namespace, fresh.clone()).await;
+    let attempt = |need| attempt(shared, session, scope, namespace, need, fresh.clone());
+    let mut outcome = attempt(need_of(fresh.verb())).await;
     if let Err(error) = &outcome {
         shared.log_failure(error);
-        // Asked again of what was acknowledged before the failure.
-        outcome = attempt(shared, session, scope, namespace, fresh.clone()).await;
+        // Asked again of what was acknowledged before the failure. It is the same request.
+        outcome = attempt(Need::Enter).await;
     }
     let outcome = match outcome {
         Ok(None) => return None,
@@ -61,9 +62,9 @@ async fn attempt<S: Survey>(
     session: &Session,
     scope: Scope<'_>,
     namespace: Option<&str>,
+    mut need: Need,
     mut survey: S,
 ) -> Result<Option<Result<S, Denial>>, Error> {
-    let mut need = need_of(survey.verb());
     loop {
         let look = |view: &mut View<'_>| {
             if session.is_stale() {

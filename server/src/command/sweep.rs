@@ -5,9 +5,11 @@
 //! keeps their order.
 
 use larder_engine::{Cleared, Error, Pending, Scan};
+use larder_protocol::Verb;
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
+use super::need::need_of;
 use crate::access::{Denial, Session};
 use crate::shared::Shared;
 
@@ -29,6 +31,8 @@ pub(crate) enum Unswept {
 enum Portion {
     Deleted(Cleared),
     Refused(Error),
+    /// The client may not do it, or not any more; nothing was deleted.
+    Denied(Denial),
     /// What the client may has changed meanwhile; nothing was deleted.
     Stale,
 }
@@ -57,11 +61,8 @@ pub(crate) async fn sweep(
                 after = last;
             }
             Portion::Refused(error) => return Err(refused(shared, error)),
-            Portion::Stale => {
-                session.refresh();
-                // It counts as one request, however long it takes.
-                session.grant().check_sweep(namespace, session.now_ms()).map_err(Unswept::Denied)?;
-            }
+            Portion::Denied(denial) => return Err(Unswept::Denied(denial)),
+            Portion::Stale => session.refresh(),
         }
         if stop.is_cancelled() {
             return Err(Unswept::Stopping);
@@ -86,12 +87,19 @@ async fn delete_portion(
         // Under the lock: what is deleted after a change goes by it.
         portion = if session.is_stale() {
             Portion::Stale
+        } else if let Err(denial) = may_go_on(session, namespace, writer.now_ms()) {
+            Portion::Denied(denial)
         } else {
             let cleared = writer.delete_page(session.grant().tenant(), &page);
             cleared.map_or_else(Portion::Refused, Portion::Deleted)
         };
     });
     (pending, portion)
+}
+
+/// Whether the client may, for another portion. All of them are one request, which was counted.
+fn may_go_on(session: &Session, namespace: &str, now_ms: u64) -> Result<(), Denial> {
+    session.grant().check_again(need_of(Verb::Delprefix), Some(namespace), now_ms)
 }
 
 #[cold]

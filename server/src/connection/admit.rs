@@ -57,6 +57,7 @@ impl Connection {
         if is_stranger != self.auth_by.is_some() {
             self.auth_by = is_stranger.then(|| Instant::now() + self.shared.auth_timeout);
             self.codec.set_limits(self.line_limits());
+            self.socket.set_slow(is_stranger);
         }
     }
 

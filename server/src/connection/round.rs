@@ -13,16 +13,16 @@ use tokio::task::yield_now;
 
 use super::socket::Socket;
 use super::turn::{Namespaces, Step};
-use crate::access::{Grant, Session};
+use crate::access::{Denial, Grant, Session};
 use crate::command::{
-    ATTEMPTS_MAX, Ahead, Answer, Reader, Rendering, Scope, Sources, ahead, check, denial, is_change, read,
-    refusal, refuse, write,
+    ATTEMPTS_MAX, Ahead, Answer, Check, Reader, Rendering, Scope, Sources, ahead, check, check_again, denial,
+    is_change, light, need_of, read, refusal, refuse, write,
 };
 use crate::metrics::Interface;
 use crate::rooms::SMALL_BYTES;
 use crate::shared::{Shared, Tally};
 
-/// Stored bytes that the answers of one round may point at.
+/// Stored bytes that the answers of one round may point at, and that it may write.
 const ROUND_BYTES_MAX: usize = 1024 * 1024;
 /// What a reply line has besides what is stored.
 const LINE_BYTES: usize = 48;
@@ -59,7 +59,10 @@ impl Round<'_> {
         let (shared, namespaces) = (self.shared, self.namespaces);
         let grant = &*Arc::clone(self.session.grant());
         let session = &*self.session;
-        if steps.iter().any(Step::lists) {
+        let steps = apart(steps);
+        // Who may list nothing keeps nobody's place.
+        if !grant.is_nobodys() && steps.iter().any(Step::lists) {
+            settle(steps, shared, namespaces, grant).await;
             self.socket.room_for_listing().await?;
         }
         let (mut taken, mut bytes) = (0, 0);
@@ -75,9 +78,16 @@ impl Round<'_> {
                 writer.preload(keys(steps, namespaces, grant));
                 let answers;
                 (answers, bytes) = carry_out(steps, |step| {
-                    answer(writer, step, shared, namespaces, grant, |writer, scope, command| {
-                        write(writer, scope, command, &mut ahead)
-                    })
+                    let answer =
+                        answer(writer, step, shared, namespaces, grant, check, |writer, scope, command| {
+                            let answer = write(writer, scope, command, &mut ahead);
+                            if answer.is_none() {
+                                // It will be counted when it comes again.
+                                grant.uncount(need_of(command.verb()));
+                            }
+                            Some(light(writer, scope, command, answer?))
+                        })?;
+                    Some((answer, writer.logged_bytes()))
                 });
                 taken = answers.len();
                 answers
@@ -89,16 +99,18 @@ impl Round<'_> {
                 }
                 view.preload(keys(steps, namespaces, grant));
                 let answers;
-                (answers, bytes) =
-                    carry_out(steps, |step| answer(view, step, shared, namespaces, grant, read_one));
+                (answers, bytes) = carry_out(steps, |step| {
+                    Some((answer(view, step, shared, namespaces, grant, check, read_one)?, 0))
+                });
                 taken = answers.len();
                 answers
             })
         };
         if let Err(error) = self.finish(pending, bytes).await? {
             // A store that is closed or has failed runs no command at all.
+            let check: Check = if taken == 0 { check } else { check_again };
             taken = if taken == 0 { steps.len() } else { taken };
-            self.after_failure(&steps[..taken], &error).await?;
+            self.after_failure(&steps[..taken], check, &error).await?;
         }
         let verbs = steps[..taken].iter().filter_map(Step::verb);
         shared.metrics.carried_out(Interface::Lines, verbs, started.elapsed());
@@ -136,6 +148,8 @@ impl Round<'_> {
             }
         };
         if let Some(values) = values {
+            // What waits for a place must hold next to nothing.
+            rendering.release();
             self.socket.room_for_replies().await?;
             let sources = Sources { shared, values: &values };
             while !rendering.fill(sources, &mut self.socket.output) {
@@ -149,8 +163,9 @@ impl Round<'_> {
     /// Answers steps that the store could not acknowledge: what writes gets the error, and what only reads is asked
     /// again, alone, of what was acknowledged.
     #[cold]
-    async fn after_failure(&mut self, steps: &[Step<'_>], error: &Error) -> io::Result<()> {
+    async fn after_failure(&mut self, steps: &[Step<'_>], check: Check, error: &Error) -> io::Result<()> {
         let (shared, namespaces) = (self.shared, self.namespaces);
+        self.session.refresh();
         let grant = &*Arc::clone(self.session.grant());
         shared.log_failure(error);
         let refusal = refusal(error);
@@ -160,8 +175,9 @@ impl Round<'_> {
                 let (alone, mut bytes) = (std::slice::from_ref(step), 0);
                 let pending = shared.store.read(|view| {
                     let answers;
-                    (answers, bytes) =
-                        carry_out(alone, |step| answer(view, step, shared, namespaces, grant, read_one));
+                    (answers, bytes) = carry_out(alone, |step| {
+                        Some((answer(view, step, shared, namespaces, grant, check, read_one)?, 0))
+                    });
                     answers
                 });
                 outcome = self.finish(pending, bytes).await?;
@@ -190,6 +206,33 @@ fn keys<'t>(
     })
 }
 
+/// Those of the steps that may be of one round: one with a long listing writes nothing, so that its place is not kept from
+/// others while the disk is waited for.
+fn apart<'s, 'c>(steps: &'s [Step<'c>]) -> &'s [Step<'c>] {
+    let (lists, writes) = (steps.iter().position(Step::lists), steps.iter().position(Step::writes));
+    match (lists, writes) {
+        (Some(lists), Some(writes)) => &steps[..lists.max(writes)],
+        _ => steps,
+    }
+}
+
+/// Waits, without a place, until what listings show so far may be told.
+async fn settle(steps: &[Step<'_>], shared: &Shared, namespaces: &Namespaces, grant: &Grant) {
+    let tenant = grant.tenant();
+    let pending = shared.store.read(|view| {
+        for step in steps.iter().filter(|step| step.lists()) {
+            match &step.request {
+                Ok(request) if matches!(request.command, Command::List(_)) => {
+                    view.count(tenant, step.namespace(request, namespaces), "");
+                }
+                _ => _ = view.entries(tenant),
+            }
+        }
+    });
+    // Should the log have failed, the listing itself is told so.
+    _ = pending.await;
+}
+
 /// Makes ahead what the steps change, and leaves those for which there is no room to another round.
 fn prepare<'c>(
     steps: &'c [Step<'c>],
@@ -211,19 +254,20 @@ fn prepare<'c>(
     (ahead, &steps[..end])
 }
 
-/// Collects the answers of steps, until they hold too much, or one has to wait for another round. Returns about how many
-/// bytes they take until they are sent, too.
+/// Collects the answers of steps, each with how much was written by then, until they hold too much, or that is too much, or
+/// one has to wait for another round. Returns about how many bytes they take until they are sent, too.
 fn carry_out<'t>(
     steps: &'t [Step<'t>],
-    mut answer: impl FnMut(&'t Step<'t>) -> Option<Answer<'t>>,
+    mut answer: impl FnMut(&'t Step<'t>) -> Option<(Answer<'t>, u64)>,
 ) -> (Vec<Answer<'t>>, usize) {
     let mut answers = Vec::with_capacity(steps.len());
     let mut bytes = 0;
     for step in steps {
-        let Some(answer) = answer(step) else { break };
+        let Some((answer, logged_bytes)) = answer(step) else { break };
         bytes += LINE_BYTES + answer.bytes();
         answers.push(answer);
-        if bytes >= ROUND_BYTES_MAX {
+        // A short line can write much: a new expiry goes into the log with its value.
+        if bytes >= ROUND_BYTES_MAX || logged_bytes >= ROUND_BYTES_MAX as u64 {
             break;
         }
     }
@@ -238,6 +282,7 @@ fn answer<'t, A: Reader>(
     shared: &'t Shared,
     namespaces: &'t Namespaces,
     grant: &'t Grant,
+    check: impl FnOnce(Scope<'_>, &Command<'_>, u64) -> Result<(), Denial>,
     carry_out: impl FnOnce(&mut A, Scope<'t>, &'t Command<'t>) -> Option<Answer<'t>>,
 ) -> Option<Answer<'t>> {
     match &step.request {
@@ -269,4 +314,48 @@ fn scope<'t>(
 ) -> Scope<'t> {
     let namespace = step.namespace(request, namespaces);
     Scope { grant, tenant: grant.tenant(), namespace, limits: &shared.limits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Organization;
+    use crate::connection::turn::Turn;
+    use larder_engine::Stamp;
+    use larder_protocol::{Limits, lines};
+
+    #[test]
+    fn a_round_with_a_long_listing_writes_nothing() {
+        let grant = Grant::without_key(Arc::new(Organization::default()), crate::access::Scope::Admin);
+        let count = |text: &[u8]| {
+            let (mut lines, mut namespaces) = (lines(text), Namespaces::new());
+            let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, &grant, 4).unwrap();
+            (apart(&turn.steps).len(), turn.steps.len())
+        };
+        assert_eq!(count(b"SET a 1\nLIST\nSET b 2\n"), (3, 3));
+        assert_eq!(count(b"PING\nSET a 1\nPING\nLIST limit=101\n"), (3, 4));
+        assert_eq!(count(b"LIST limit=101\nPING\nNAMESPACES\nSET a 1\nSET b 2\n"), (3, 3));
+        assert_eq!(count(b"LIST limit=101\nPING\nSET a 1\nSET b 2\n"), (2, 4));
+    }
+
+    #[test]
+    fn a_round_ends_when_its_answers_hold_much_or_much_was_written() {
+        let mut lines = lines(b"PING\nPING\nPING\nPING\n");
+        let grant = Grant::without_key(Arc::new(Organization::default()), crate::access::Scope::Admin);
+        let mut namespaces = Namespaces::new();
+        let turn = Turn::take(&mut lines, &Limits::DEFAULT, &mut namespaces, &grant, 4).unwrap();
+        let answered = |of: &dyn Fn(u64) -> (Answer<'static>, u64)| {
+            let mut number = 0;
+            let (answers, _) = carry_out(&turn.steps, |_| {
+                number += 1;
+                Some(of(number))
+            });
+            answers.len()
+        };
+        let stamp = Stamp { version: 1, expires_at: None };
+        assert_eq!(answered(&|_| (Answer::Ok, 0)), 4);
+        assert_eq!(answered(&|number| (Answer::Ok, number * ROUND_BYTES_MAX as u64 / 2)), 2);
+        let long = vec![b'1'; ROUND_BYTES_MAX];
+        assert_eq!(answered(&|_| (Answer::Changed(stamp, long.clone()), 0)), 1);
+    }
 }

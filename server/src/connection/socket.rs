@@ -31,6 +31,7 @@ pub(super) struct Socket {
     /// How much of it was written, by a flush that nobody waited for to its end.
     sent: usize,
     read_bytes: usize,
+    read_bytes_max: usize,
     /// Since when the client takes nothing of what is to be written.
     stall: Option<Stall>,
     /// For a long line.
@@ -58,6 +59,7 @@ impl Socket {
             output: Vec::new(),
             sent: 0,
             read_bytes: READ_BYTES_MIN,
+            read_bytes_max: READ_BYTES_MAX,
             stall: None,
             line_room: None,
             transaction_room: None,
@@ -84,8 +86,14 @@ impl Socket {
         let most = self.room_to_read(input.len()).await?;
         // This may wait as well, since a socket can be taken for readable when it is not.
         let read = self.stream.read(input, most).await?;
-        self.read_bytes = if read >= most { READ_BYTES_MAX } else { READ_BYTES_MIN };
+        self.read_bytes = if read >= most { self.read_bytes_max } else { READ_BYTES_MIN };
         Ok(read)
+    }
+
+    /// Reads little at a time, if `is_slow`. Then what is read needs no place, as long as no line does.
+    pub(super) fn set_slow(&mut self, is_slow: bool) {
+        self.read_bytes_max = if is_slow { READ_BYTES_MIN } else { READ_BYTES_MAX };
+        self.read_bytes = READ_BYTES_MIN;
     }
 
     /// Lets go of buffers that hold nothing and may be large. What lines were cut from stays allocated as a whole, and
@@ -238,8 +246,12 @@ impl Socket {
     /// has not read yet thrown away.
     pub(super) async fn close(mut self) -> io::Result<()> {
         self.flush().await?;
-        self.stream.shut_down().await?;
         let mut rest = BytesMut::with_capacity(READ_BYTES_MIN);
-        timeout(LINGER, self.stream.drain(&mut rest)).await.unwrap_or(Ok(()))
+        // The goodbye of TLS is a message too, for which there may be no room.
+        let parting = async {
+            self.stream.shut_down().await?;
+            self.stream.drain(&mut rest).await
+        };
+        timeout(LINGER, parting).await.unwrap_or(Ok(()))
     }
 }

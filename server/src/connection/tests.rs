@@ -1,18 +1,22 @@
 //! What a client is told when the disk fails: tests in the process, on a simulated disk.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use larder_engine::disk::sim::{Fault, OpKind, SimDisk};
 use larder_engine::log::manifest::{MANIFEST_FILE, Manifest};
-use larder_engine::{Durability, Options};
+use larder_engine::{Address, Clock, Durability, Error, Options, Put, Store, Tenant};
 use larder_protocol::Limits;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Registry;
+use crate::access::{Denial, NewKey, Registry, Scope};
 use crate::backup::Backups;
+use crate::command::{Unswept, sweep};
 use crate::shared::{Parts, Shared};
 use crate::terms::Terms;
 use crate::watchers::Watchers;
@@ -27,18 +31,7 @@ impl Client {
             // The store prepares its next segment on a thread of its own; a fault is not meant for that.
             tokio::task::yield_now().await;
         }
-        let shared = Arc::new(Shared::new(Parts {
-            registry: Arc::new(Registry::open(store.clone()).unwrap()),
-            store,
-            limits: Limits::DEFAULT,
-            durability: Durability::Durable,
-            backups: Backups::new(None),
-            watchers: Watchers::new(0),
-            auth_timeout: Duration::from_secs(10),
-            allow_remote: false,
-            metrics_public: false,
-            terms: Terms::new(1),
-        }));
+        let shared = shared(store);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
@@ -62,6 +55,22 @@ impl Client {
         }
         replies
     }
+}
+
+/// A server on a store.
+fn shared(store: Store) -> Arc<Shared> {
+    Arc::new(Shared::new(Parts {
+        registry: Arc::new(Registry::open(store.clone()).unwrap()),
+        store,
+        limits: Limits::DEFAULT,
+        durability: Durability::Durable,
+        backups: Backups::new(None),
+        watchers: Watchers::new(0),
+        auth_timeout: Duration::from_secs(10),
+        allow_remote: false,
+        metrics_public: false,
+        terms: Terms::new(1),
+    }))
 }
 
 /// How many segments the manifest names as open.
@@ -151,4 +160,119 @@ async fn a_full_disk_is_told_and_writing_resumes() {
     assert_eq!(client.ask(&["GET a", "EXISTS a b"]).await, ["VAL 1 - 1", "OK 2"]);
     disk.set_capacity(1 << 40);
     while !client.ask(&[&large]).await[0].starts_with("OK ") {}
+}
+
+/// A request counts once, also if it has to be answered a second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_again_after_a_failure_counts_as_one_request() {
+    let disk = SimDisk::new(6);
+    let mut client = Client::of_server_on(&disk).await;
+    assert_eq!(client.ask(&["SET a 1"]).await, ["OK 1 -"]);
+    assert!(client.ask(&["ORG set default rate=4"]).await[0].starts_with("OK {"));
+    disk.fail_next(OpKind::Sync, Fault::Eio);
+    let replies = client.ask(&["SET a 2", "GET a", "TTL a", "COUNT"]).await;
+    assert_eq!(codes(&replies), ["INDOUBT", "VAL 1 - 1", "OK -", "OK 1"]);
+}
+
+/// Time that passes when a test says so.
+#[derive(Debug)]
+struct HandClock(AtomicU64);
+
+impl Clock for HandClock {
+    fn wall_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn boot_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Has a future get as far as it gets in one go.
+fn go_on<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Has a future get to its end, with nobody but it at work.
+fn end<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    loop {
+        if let Poll::Ready(output) = go_on(future.as_mut()) {
+            return output;
+        }
+    }
+}
+
+/// Deleting by prefix is broken off between two portions, when the server stops, and when the key is revoked or expires.
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_by_prefix_ends_where_it_may_not_go_on() {
+    const ENTRIES: u64 = 600;
+    const PORTION: u64 = 256;
+    let clock = Arc::new(HandClock(AtomicU64::new(1_000_000)));
+    let options = Options::new().segment_bytes(1 << 20).clock(Arc::<HandClock>::clone(&clock));
+    let shared = shared(options.open_on(Arc::new(SimDisk::new(7))).unwrap());
+    let store = &shared.store;
+    let keys: Vec<String> = (0..ENTRIES).map(|number| format!("k{number:03}")).collect();
+    let fill = || {
+        let filled = store.transaction(|batch| {
+            for key in &keys {
+                _ = batch.put(Address::new(Tenant::DEFAULT, "n", key)?, &Put::new(b"1"))?;
+            }
+            Ok::<(), Error>(())
+        });
+        filled.unwrap();
+    };
+    let left = || store.count(Tenant::DEFAULT, "n", "").unwrap();
+    let key = |scope, expires_at| NewKey {
+        organization: "default".to_owned(),
+        scope,
+        namespaces: None,
+        name: None,
+        expires_at,
+    };
+    let made = |json: String| {
+        let made: serde_json::Value = serde_json::from_str(&json).unwrap();
+        ["id", "token"].map(|field| made[field].as_str().unwrap().to_owned())
+    };
+    let registry = &shared.registry;
+    registry.create_key(key(Scope::Admin, None)).unwrap();
+    let [revoked, first] = made(registry.create_key(key(Scope::FullAccess, None)).unwrap());
+    let [_, second] = made(registry.create_key(key(Scope::FullAccess, Some(1_005_000))).unwrap());
+    let stop = CancellationToken::new();
+
+    let mut session = shared.session(false);
+    assert!(session.authenticate(&first));
+    fill();
+    {
+        let mut swept = pin!(sweep(&shared, &mut session, &stop, "n", "k"));
+        assert!(go_on(swept.as_mut()).is_pending());
+        assert_eq!(left(), ENTRIES - PORTION);
+        registry.revoke_key(&revoked).unwrap();
+        let ended = end(swept);
+        assert!(matches!(ended, Err(Unswept::Denied(Denial::NoAuth))), "{ended:?}");
+    }
+    assert_eq!(left(), ENTRIES - PORTION);
+
+    assert!(session.authenticate(&second));
+    fill();
+    {
+        let mut swept = pin!(sweep(&shared, &mut session, &stop, "n", "k"));
+        assert!(go_on(swept.as_mut()).is_pending());
+        clock.0.fetch_add(5_000, Ordering::SeqCst);
+        let ended = end(swept);
+        assert!(matches!(ended, Err(Unswept::Denied(Denial::Expired))), "{ended:?}");
+    }
+    assert_eq!(left(), ENTRIES - PORTION);
+
+    let [_, third] = made(registry.create_key(key(Scope::FullAccess, None)).unwrap());
+    assert!(session.authenticate(&third));
+    fill();
+    {
+        let mut swept = pin!(sweep(&shared, &mut session, &stop, "n", "k"));
+        assert!(go_on(swept.as_mut()).is_pending());
+        stop.cancel();
+        let ended = end(swept);
+        // A portion that was begun is done.
+        assert!(matches!(ended, Err(Unswept::Stopping)), "{ended:?}");
+    }
+    assert_eq!(left(), ENTRIES - 2 * PORTION);
 }

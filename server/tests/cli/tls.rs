@@ -24,6 +24,14 @@ fn verbs_connect_by_tls() {
     let key = fixture.path("key.pem");
     run(&["get", "a", "--tls-ca", key.to_str().unwrap()]).refuses(2, "no certificate");
     run(&["get", "a", "--tls-ca", "/nowhere/ca.pem"]).refuses(2, "/nowhere/ca.pem");
+
+    let shell = end(verb().arg("shell").args(tls).args(["--addr", &addr]), "GET a\n");
+    assert_eq!((shell.code, shell.stdout.as_str()), (0, "VAL 1 - 1\n"), "{shell:?}");
+    let data = fixture.path("data");
+    let doctor = run(&[&["doctor", "--data", data.to_str().unwrap()], &tls[..]].concat());
+    assert!(doctor.stdout.contains("answers, version"), "{doctor:?}");
+    let serve = end(verb().args(["serve", "--tls-ca", ca]), "");
+    serve.refuses_usage("`larder serve` has no option --tls-ca");
 }
 
 #[test]
