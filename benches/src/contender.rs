@@ -151,6 +151,7 @@ impl Contender {
         let (process, addr) = match kind {
             Kind::Larder => {
                 command.args(["serve", "--durability", level, "--listen", "127.0.0.1:0", "--http", "off"]);
+                command.args(["--log", "error"]);
                 if matches!(purpose, Purpose::Tails { .. }) {
                     command.args(["--segment-bytes", &SMALL_SEGMENT_BYTES.to_string()]);
                     command.args(["--feed-retention", &SMALL_RETENTION_BYTES.to_string()]);
