@@ -1,12 +1,13 @@
 //! One connection of HTTP, 1.1 or 2 as the client begins: served until it is over, idle for too long, or the server stops.
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,12 +18,15 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::strict::Strict;
-use crate::rooms::{PATIENCE, Room};
+use crate::metrics::{Interface, MALFORMED, Metrics};
+use crate::rooms::{PATIENCE, Room, SMALL_BYTES};
+use crate::shared::Shared;
 use crate::terms::Terms;
 
 /// Time that a connection may lie idle between two requests, unless the settings say less.
@@ -31,11 +35,12 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 const HEAD_BYTES_MAX: u16 = 32 * 1024;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
-/// Requests at the same time over one connection of HTTP/2.
-const STREAMS_MAX: u32 = 64;
-/// Bytes of one body that may be under way over HTTP/2, and of all of them on a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Requests at the same time over one connection of HTTP/2, each of which may have a piece of its answer wait to be sent.
+const STREAMS_MAX: u32 = 32;
+/// Bytes of bodies that may be under way over HTTP/2, of one of them and of all on a connection: the least that there is.
+const WINDOW: u32 = 65_535;
+/// Bytes of an answer that are handed on at once, and what may wait of one answer over HTTP/2 for its client to take it.
+const PIECE_BYTES: usize = SMALL_BYTES;
 /// Time between two looks whether the other end of a connection of HTTP/2 is still there, and for it to answer.
 const PING_PAUSE: Duration = Duration::from_secs(30);
 const PING_TIME: Duration = Duration::from_secs(15);
@@ -45,12 +50,13 @@ pub(super) async fn serve<S>(
     stream: S,
     peer: SocketAddr,
     router: Router,
-    terms: &Terms,
+    shared: &Shared,
     shutdown: CancellationToken,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let terms = &shared.terms;
     let activity = Arc::new(Activity::default());
     let connection = Connection { peer, activity: Arc::clone(&activity) };
     let service = Requests { connection, router: TowerToHyperService::new(router) };
@@ -59,7 +65,7 @@ where
     let mut ending = false;
     loop {
         tokio::select! {
-            served = connection.as_mut() => return served.map_err(io::Error::other),
+            served = connection.as_mut() => return served.map_err(|error| broken_off(error, &shared.metrics)),
             () = shutdown.cancelled(), if !ending => {}
             stuck = activity.ceased(terms) => {
                 if ending || stuck {
@@ -71,6 +77,17 @@ where
         ending = true;
         connection.as_mut().graceful_shutdown();
     }
+}
+
+/// Counts what was no request, which no handler has seen: the library has told the client, and closes.
+#[cold]
+fn broken_off(error: Box<dyn Error + Send + Sync>, metrics: &Metrics) -> io::Error {
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse_too_large() => metrics.rejected(Interface::Http, Code::TooLong, 1),
+        Some(error) if error.is_parse() => metrics.ended_with(Interface::Http, MALFORMED),
+        _ => {}
+    }
+    io::Error::other(error)
 }
 
 fn builder(terms: &Terms) -> Builder<TokioExecutor> {
@@ -88,8 +105,9 @@ fn builder(terms: &Terms) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_BYTES_MAX.into())
         .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(PIECE_BYTES)
         .keep_alive_interval(PING_PAUSE)
         .keep_alive_timeout(PING_TIME);
     builder
@@ -114,7 +132,7 @@ impl Service<Request<Incoming>> for Requests {
         Box::pin(async move {
             let response = answer.await?;
             let sending = Counted::new(&handling.activity, |activity| &activity.sending);
-            Ok(response.map(|body| Sending { body, counted: sending, _rooms: Vec::new() }))
+            Ok(response.map(|body| Sending::new(body, sending, Vec::new())))
         })
     }
 }
@@ -143,7 +161,7 @@ impl Connection {
             return response;
         }
         let counted = self.holding();
-        response.map(|body| Body::new(Sending { body, counted, _rooms: rooms }))
+        response.map(|body| Body::new(Sending::new(body, counted, rooms)))
     }
 }
 
@@ -213,12 +231,23 @@ impl Drop for Counted {
     }
 }
 
-/// The body of an answer on its way out.
+/// The body of an answer on its way out, in small pieces.
+///
+/// The library takes the next piece once it has sent, or has room for, those before. So a large answer is let go of, with its
+/// places, when it is all but sent, and what its client has not taken has a bound.
 #[derive(Debug)]
 struct Sending {
     body: Body,
+    /// What is left of a frame that is longer than a piece.
+    rest: Bytes,
     counted: Counted,
     _rooms: Vec<Room>,
+}
+
+impl Sending {
+    fn new(body: Body, counted: Counted, rooms: Vec<Room>) -> Sending {
+        Sending { body, rest: Bytes::new(), counted, _rooms: rooms }
+    }
 }
 
 impl HttpBody for Sending {
@@ -229,18 +258,57 @@ impl HttpBody for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_ready() {
-            self.counted.activity.note();
-        }
-        frame
+        let frame = if self.rest.is_empty() {
+            ready!(Pin::new(&mut self.body).poll_frame(context))
+        } else {
+            Some(Ok(Frame::data(std::mem::take(&mut self.rest))))
+        };
+        self.counted.activity.note();
+        let rest = &mut self.rest;
+        let piece = |mut data: Bytes| {
+            *rest = data.split_off(data.len().min(PIECE_BYTES));
+            data
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower().saturating_add(rest));
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper.saturating_add(rest));
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_goes_out_in_small_pieces() {
+        for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 10 * PIECE_BYTES] {
+            let activity = Arc::new(Activity::default());
+            let counted = Counted::new(&activity, |activity| &activity.sending);
+            let whole: Vec<u8> = (0..251).cycle().take(length).collect();
+            let mut sending = Sending::new(Body::from(whole.clone()), counted, Vec::new());
+            let mut sent = Vec::new();
+            while !sending.is_end_stream() {
+                assert_eq!(sending.size_hint().exact(), Some((length - sent.len()) as u64));
+                let piece = sending.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert!((1..=PIECE_BYTES).contains(&piece.len()));
+                sent.extend_from_slice(&piece);
+            }
+            assert_eq!(sent, whole);
+            assert_eq!(activity.sending.load(Ordering::Relaxed), 1);
+        }
     }
 }

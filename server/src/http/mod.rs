@@ -20,6 +20,7 @@ mod guard;
 mod health;
 mod hooklistener;
 mod kestra;
+mod keys;
 mod native;
 mod openapi;
 mod outlet;
@@ -118,8 +119,12 @@ impl Http {
         };
         match opened {
             None => Ok(()),
-            Some(Stream::Plain(tcp)) => connection::serve(tcp, peer, self.router, terms, shutdown).await,
-            Some(Stream::Tls(tls)) => connection::serve(tls, peer, self.router, terms, shutdown).await,
+            Some(Stream::Plain(tcp)) => {
+                connection::serve(tcp, peer, self.router, &self.app.shared, shutdown).await
+            }
+            Some(Stream::Tls(tls)) => {
+                connection::serve(tls, peer, self.router, &self.app.shared, shutdown).await
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn upsert(
     query.end()?;
     let limits = &app.shared.limits;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let Envelope { entry: Object(given) } = envelope::read(&body)?;
     let namespace = given.namespace.unwrap_or(NAMESPACE_DEFAULT.into());
     check_key(&given.key)?;

@@ -99,7 +99,7 @@ pub(super) async fn put(
     let expiry = header(&headers, "ttl")?.map_or(Ok(Expiry::Clear), |ttl| duration(ttl).map(Expiry::Set))?;
     let description = header(&headers, "description")?.filter(|text| !text.is_empty());
     let given = body::expect_one_of(&headers, &[JSON, "text/plain"])?;
-    let body = body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let value = value::read(body::text(&body)?, given == Some(JSON), &app.shared.limits)?;
     let command = Command::Set(Set {
         key: key.into(),

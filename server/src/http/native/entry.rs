@@ -120,7 +120,7 @@ pub(super) async fn put(
     let description = query.text("desc").map(Cow::from);
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let document = document(body::text(&body)?, limits)?;
     let command = Command::Set(Set {
         key: path.key().into(),
