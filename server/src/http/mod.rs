@@ -14,6 +14,7 @@ mod body;
 mod caller;
 mod condition;
 mod connection;
+mod description;
 mod envelope;
 mod front;
 mod guard;
@@ -39,9 +40,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -53,6 +54,7 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::metrics::Interface;
 use crate::seldom::Seldom;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -210,8 +212,15 @@ fn cors(guard: &Guard) -> Option<CorsLayer> {
     Some(layer)
 }
 
-async fn no_route() -> impl IntoResponse {
-    Problem::new(StatusCode::NOT_FOUND, "ROUTE", "there is nothing at this path")
+async fn no_route(uri: Uri) -> Response {
+    let problem = Problem::new(StatusCode::NOT_FOUND, "ROUTE", "there is nothing at this path");
+    refused(Interface::of_route(uri.path()), problem)
+}
+
+/// What is refused before it gets to its interface, in the shape of that.
+fn refused(interface: Interface, problem: Problem) -> Response {
+    let response = problem.into_response();
+    if interface == Interface::Kestra { kestra::in_own_shape(response) } else { response }
 }
 
 async fn no_method() -> impl IntoResponse {
