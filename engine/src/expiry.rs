@@ -238,7 +238,7 @@ impl Inner {
 /// The entries that have been due for longest, and where their records are.
 fn note_due(state: &State) -> Vec<(DueEntry, Found)> {
     let mut glance = Glance::at(0);
-    let due = state.index.due().take(ENTRIES_A_LOCK);
+    let due = state.index.due(ENTRIES_A_LOCK).into_iter();
     due.map(|entry| (entry, glance.found(state, entry.slot))).collect()
 }
 

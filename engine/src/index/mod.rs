@@ -247,9 +247,11 @@ impl Index {
         if self.timers.is_any_due() { Some(0) } else { self.timers.wake_at_ms() }
     }
 
-    /// The entries that are to be expired, as far as the timers have been turned: longest overdue first.
-    pub(crate) fn due(&self) -> impl Iterator<Item = DueEntry> {
-        self.timers.due().map(|number| DueEntry { number, slot: self.slot(number) })
+    /// The entries that are to be expired, as far as the timers have been turned, `most` of them: longest overdue first.
+    pub(crate) fn due(&self, most: usize) -> Vec<DueEntry> {
+        let numbers: Vec<u32> = self.timers.due().take(most).collect();
+        // Apart from the walk along the timers, so that the processor waits for many nodes at a time.
+        numbers.into_iter().map(|number| DueEntry { number, slot: self.slot(number) }).collect()
     }
 
     /// Leaves an entry out of those that are due, if it is still what it was; it is overdue as before.
