@@ -5,8 +5,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::strict::Strict;
@@ -132,7 +133,7 @@ impl Service<Request<Incoming>> for Requests {
         Box::pin(async move {
             let response = answer.await?;
             let sending = Counted::new(&handling.activity, |activity| &activity.sending);
-            Ok(response.map(|body| Sending::new(body, sending, Vec::new())))
+            Ok(response.map(|body| Sending::new(body, sending, Vec::new()).followed()))
         })
     }
 }
@@ -152,7 +153,9 @@ impl Connection {
 
     /// Counts one that holds a place which others may wait for.
     pub(super) fn holding(&self) -> Counted {
-        Counted::new(&self.activity, |activity| &activity.holding)
+        let counted = Counted::new(&self.activity, |activity| &activity.holding);
+        self.activity.held.notify_one();
+        counted
     }
 
     /// Has an answer keep its places until it is sent.
@@ -167,6 +170,9 @@ impl Connection {
 
 /// What goes on on a connection, and whether anything moves. It is looked at from time to time, so that a request does not
 /// have to look at the clock for it.
+///
+/// While answers have places that others may wait for, it is looked at more often, and at each large answer by itself: over HTTP/2
+/// others that go on over the same connection are no reason for one that its client does not take to keep its place.
 #[derive(Debug, Default)]
 struct Activity {
     /// Requests that the server is at work on.
@@ -177,6 +183,19 @@ struct Activity {
     holding: AtomicUsize,
     /// Something has moved since the last look.
     moved: AtomicBool,
+    /// There is one more that has places.
+    held: Notify,
+    /// Answers of more than a piece.
+    large: Mutex<Vec<Arc<Progress>>>,
+}
+
+/// How a large answer goes on.
+#[derive(Debug)]
+struct Progress {
+    /// A piece of it was taken since the last look.
+    moved: AtomicBool,
+    /// It waits for more to be told, and not for its client.
+    waits: AtomicBool,
 }
 
 impl Activity {
@@ -185,26 +204,59 @@ impl Activity {
         self.moved.store(true, Ordering::Relaxed);
     }
 
+    /// Follows a large answer from here on.
+    fn follow(&self) -> Arc<Progress> {
+        let progress = Arc::new(Progress { moved: AtomicBool::new(true), waits: AtomicBool::new(false) });
+        self.large.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&progress));
+        progress
+    }
+
+    fn forget(&self, progress: &Arc<Progress>) {
+        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        large.retain(|other| !Arc::ptr_eq(other, progress));
+    }
+
+    /// Whether there is a large answer of which its client has taken nothing since the last look.
+    fn has_stuck(&self) -> bool {
+        let large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stuck = false;
+        for progress in large.iter() {
+            let moved = progress.moved.swap(false, Ordering::Relaxed);
+            stuck |= !moved && !progress.waits.load(Ordering::Relaxed);
+        }
+        stuck
+    }
+
     /// Returns once nothing has moved for too long, and not for twice that; and whether there is something that should.
     async fn ceased(&self, terms: &Terms) -> bool {
         let mut still = Duration::ZERO;
+        let mut was_holding = false;
         loop {
             let sending = self.sending.load(Ordering::Relaxed) > 0;
             let holding = self.holding.load(Ordering::Relaxed) > 0;
-            let patience = match (sending, holding) {
-                (false, _) => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
-                (true, true) if terms.replies.are_taken() || terms.listings.are_taken() => PATIENCE,
-                (true, _) => terms.write_timeout,
+            // Between two looks while it holds places there is the patience with who keeps them.
+            let stuck = self.has_stuck() && was_holding && holding;
+            if stuck && (terms.replies.are_taken() || terms.listings.are_taken()) {
+                return true;
+            }
+            let patience = match sending {
+                false => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
+                true => terms.write_timeout,
             };
             if self.moved.swap(false, Ordering::Relaxed) || self.handling.load(Ordering::Relaxed) > 0 {
                 still = Duration::ZERO;
             } else if still >= patience {
                 return sending;
             }
+            was_holding = holding;
+            let began = Instant::now();
             // While it holds places, others may come to wait for them at any time.
-            let pause = if holding { PATIENCE } else { patience };
-            sleep(pause).await;
-            still = still.saturating_add(pause);
+            if holding {
+                sleep(PATIENCE).await;
+            } else {
+                _ = timeout(patience, self.held.notified()).await;
+            }
+            still = still.saturating_add(began.elapsed());
         }
     }
 }
@@ -241,12 +293,42 @@ struct Sending {
     /// What is left of a frame that is longer than a piece.
     rest: Bytes,
     counted: Counted,
+    /// Of one that is followed.
+    progress: Option<Arc<Progress>>,
     _rooms: Vec<Room>,
 }
 
 impl Sending {
     fn new(body: Body, counted: Counted, rooms: Vec<Room>) -> Sending {
-        Sending { body, rest: Bytes::new(), counted, _rooms: rooms }
+        Sending { body, rest: Bytes::new(), counted, progress: None, _rooms: rooms }
+    }
+
+    /// Has its progress looked at, if it is of more than a piece.
+    fn followed(mut self) -> Sending {
+        let is_large = self.body.size_hint().exact().is_none_or(|bytes| bytes > PIECE_BYTES as u64);
+        self.progress = is_large.then(|| self.counted.activity.follow());
+        self
+    }
+
+    /// A piece was asked for, and is there or not.
+    fn note(&self, is_there: bool) {
+        if let Some(progress) = &self.progress {
+            progress.waits.store(!is_there, Ordering::Relaxed);
+            if is_there {
+                progress.moved.store(true, Ordering::Relaxed);
+            }
+        }
+        if is_there {
+            self.counted.activity.note();
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.progress {
+            self.counted.activity.forget(progress);
+        }
     }
 }
 
@@ -258,12 +340,13 @@ impl HttpBody for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = if self.rest.is_empty() {
-            ready!(Pin::new(&mut self.body).poll_frame(context))
+        let polled = if self.rest.is_empty() {
+            Pin::new(&mut self.body).poll_frame(context)
         } else {
-            Some(Ok(Frame::data(std::mem::take(&mut self.rest))))
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))))
         };
-        self.counted.activity.note();
+        self.note(polled.is_ready());
+        let frame = ready!(polled);
         let rest = &mut self.rest;
         let piece = |mut data: Bytes| {
             *rest = data.split_off(data.len().min(PIECE_BYTES));

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use super::Fixture;
 use crate::support::PATIENCE;
 
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 pub(super) const END_STREAM: u8 = 1;
