@@ -1,27 +1,35 @@
-//! Every server under the same loads, and one table.
+//! Every server under the same loads, and one report.
 //!
 //! One server lives at a time: another that rewrites its log in the background would take the core from it. A round
 //! starts each server anew, fills it, waits until it is quiet and runs all loads; a figure is the median of its
 //! rounds, so that a machine that is slow for a while does not decide.
 
+mod chart;
+mod context;
+mod document;
+mod sessions;
+mod table;
+mod tails;
+mod targets;
+
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use clap::ValueEnum;
 
 use crate::Error;
-use crate::affinity::pin;
-use crate::contender::{Contender, Kind, Program, Purpose};
-use crate::measure::{ServerUsage, measure};
-use crate::pool::Pool;
+use crate::affinity::{Cores, pin};
+use crate::contender::{Contender, Kind, Program};
+use crate::measure::ServerUsage;
 use crate::procfs;
-use crate::random::Random;
-use crate::report::{Report, Setting};
-use crate::table::{Row, table};
-use crate::value::Values;
-use crate::workload::{Budget, Choice, FILL_PIPELINE, Workload};
+use crate::report::Report;
 
-/// The loads: the name of the operation and its share of SETs.
-const OPERATIONS: [(&str, f64); 2] = [("GET", 0.0), ("SET", 1.0)];
-const PIPELINES: [usize; 3] = [1, 16, 64];
+use context::Context;
+use table::Row;
+use tails::Tails;
 
 /// A server is quiet once it uses less than this share of a core over a whole pause.
 const QUIET_SHARE_MAX: f64 = 0.05;
@@ -29,7 +37,7 @@ const QUIET_PAUSE: Duration = Duration::from_millis(250);
 const QUIET_PAUSES_MAX: usize = 120;
 
 /// What is the same for every run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Conditions {
     /// The core of the server.
     pub server_core: usize,
@@ -41,78 +49,99 @@ pub struct Conditions {
     pub keys: u64,
     /// The size of each value.
     pub value_bytes: usize,
+    /// Bytes of keys and values of a shape at first; it has no more than `keys` keys either.
+    pub shape_bytes: u64,
+    /// Memory of the server that has four times as much data.
+    pub memory_bytes: u64,
     /// How long each run takes.
     pub duration: Duration,
     /// Runs of each load against each server.
     pub rounds: usize,
     /// What keys, values and operations are drawn from.
     pub seed: u64,
+    /// What is compared.
+    pub parts: Vec<Part>,
 }
 
-/// One load against one server, and what its runs came to.
-struct Cell {
-    kind: Kind,
-    operation: &'static str,
-    set_share: f64,
-    pipeline: usize,
-    reports: Vec<Report>,
+/// A part of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// GET and SET at three depths.
+    Pipelines,
+    /// Loads of production and of YCSB.
+    Shapes,
+    /// The slowest requests while something happens in the background.
+    Tails,
 }
 
-/// Runs every load against every server and returns the table in Markdown. `progress` is told of each run.
+/// What came out.
+#[derive(Debug)]
+pub struct Comparison {
+    context: Context,
+    conditions: Conditions,
+    pipelines: Vec<Row>,
+    shapes: Vec<Row>,
+    tails: Option<Tails>,
+    reports: Vec<(Kind, Report)>,
+}
+
+/// Runs every load against every server. `progress` is told of each run.
 pub fn compare(
     programs: &[Program],
     conditions: &Conditions,
     mut progress: impl FnMut(&str),
-) -> Result<String, Error> {
-    let values = Values::generate(&mut Random::seeded(conditions.seed), conditions.value_bytes);
-    let mut cells = cells(programs);
-    for round in 1..=conditions.rounds {
-        for program in programs {
-            let name = program.kind.name();
-            progress(&format!("round {round} of {}: {name}", conditions.rounds));
-            let contender = start(program, conditions)?;
-            fill(&contender, program.kind, conditions, &values)?;
-            await_quiet(contender.pid())?;
-            for cell in cells.iter_mut().filter(|cell| cell.kind == program.kind) {
-                progress(&format!(
-                    "round {round} of {}: {name}, {} x {}",
-                    conditions.rounds, cell.operation, cell.pipeline
-                ));
-                cell.run(&contender, conditions, &values)?;
-            }
-        }
-    }
-    let rows: Vec<Row> = cells
-        .iter()
-        .map(|cell| Row::of_medians(cell.operation, cell.pipeline, cell.kind, &cell.reports))
-        .collect();
-    Ok(table(&rows))
-}
-
-fn cells(programs: &[Program]) -> Vec<Cell> {
+) -> Result<Comparison, Error> {
+    let context = Context::of(programs);
+    let cores = Cores::current()?;
+    let wants = |part| conditions.parts.contains(&part);
     let mut cells = Vec::new();
-    for (operation, set_share) in OPERATIONS {
-        for pipeline in PIPELINES {
-            for &Program { kind, .. } in programs {
-                cells.push(Cell { kind, operation, set_share, pipeline, reports: Vec::new() });
-            }
+    let mut run = |sessions: Vec<sessions::Session>| -> Result<Vec<Row>, Error> {
+        let ran = sessions::run(&sessions, programs, conditions, &mut progress)?;
+        let rows = ran.iter().map(sessions::Cell::row).collect();
+        cells.extend(ran);
+        Ok(rows)
+    };
+    let pipelines = if wants(Part::Pipelines) { run(sessions::pipelines(conditions))? } else { Vec::new() };
+    let shapes = if wants(Part::Shapes) { run(sessions::shapes(conditions))? } else { Vec::new() };
+    let larder = programs.iter().find(|program| program.kind == Kind::Larder);
+    let tails = match larder {
+        Some(larder) if wants(Part::Tails) => {
+            Some(tails::measure(larder, conditions, &cores, &mut progress)?)
         }
-    }
-    cells
+        _ => None,
+    };
+    let reports = cells.into_iter().flat_map(sessions::Cell::into_reports).collect();
+    Ok(Comparison { context, conditions: conditions.clone(), pipelines, shapes, tails, reports })
 }
 
-/// A server takes over the core of the thread that starts it.
-fn start(program: &Program, conditions: &Conditions) -> Result<Contender, Error> {
+impl Comparison {
+    /// Writes `report.md`, its plots, and `runs.jsonl` with each run.
+    pub fn write(&self, directory: &Path) -> io::Result<()> {
+        fs::create_dir_all(directory)?;
+        let plots = document::plots(self);
+        for (name, chart) in &plots {
+            fs::write(directory.join(format!("{name}.svg")), chart.svg())?;
+        }
+        fs::write(directory.join("report.md"), document::markdown(self, &plots))?;
+        let mut lines = String::new();
+        for (kind, report) in &self.reports {
+            let run = serde_json::json!({ "server": kind.name(), "run": report });
+            lines.push_str(&run.to_string());
+            lines.push('\n');
+        }
+        fs::write(directory.join("runs.jsonl"), lines)
+    }
+}
+
+/// Starts a server on its core. It takes over the cores of the thread that starts it.
+fn start_on_core(
+    conditions: &Conditions,
+    start: impl FnOnce() -> Result<Contender, Error>,
+) -> Result<Contender, Error> {
     pin(conditions.server_core)?;
-    let contender = Contender::start(program, Purpose::Requests { value_bytes: conditions.value_bytes })?;
+    let contender = start()?;
     pin(conditions.generator_core)?;
     Ok(contender)
-}
-
-fn fill(contender: &Contender, kind: Kind, conditions: &Conditions, values: &Values) -> Result<(), Error> {
-    let mut pool = Pool::open(contender.addr, conditions.connections)?;
-    let random = Random::seeded(conditions.seed);
-    pool.fill(Workload::fill(kind.dialect(), FILL_PIPELINE, conditions.keys, values, random))
 }
 
 /// Lets the server finish what the fill left it to do. One that is never quiet is measured as it is.
@@ -128,36 +157,4 @@ fn await_quiet(pid: u32) -> Result<(), Error> {
         before = after;
     }
     Ok(())
-}
-
-impl Cell {
-    /// One run on fresh connections. A run with a faulty reply is no measurement.
-    fn run(&mut self, contender: &Contender, conditions: &Conditions, values: &Values) -> Result<(), Error> {
-        let Conditions { connections, keys, value_bytes, duration, seed, .. } = *conditions;
-        let dialect = self.kind.dialect();
-        let mut pool = Pool::open(contender.addr, connections)?;
-        let workload = Workload {
-            dialect,
-            pipeline: self.pipeline,
-            first_key: 0,
-            keys,
-            deadlines: None,
-            values,
-            choice: Choice::Random { set_share: self.set_share },
-            budget: Budget::Until(Instant::now() + duration),
-            random: Random::seeded(seed),
-        };
-        let measurement = measure(&mut pool, workload, Some(contender.pid()))?;
-        measurement.tally.require_faultless()?;
-        let setting = Setting {
-            dialect,
-            operation: self.operation.to_owned(),
-            connections,
-            pipeline: self.pipeline,
-            keys,
-            value_bytes,
-        };
-        self.reports.push(Report::new(setting, &measurement));
-        Ok(())
-    }
 }

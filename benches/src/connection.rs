@@ -1,8 +1,9 @@
-//! One connection of the load: it writes a batch, awaits every reply of it, and begins the next.
+//! One connection of the load: it writes requests, recognises their replies, and goes on with what follows from them.
 //!
 //! Readiness is edge-triggered. A read that returns less than there is room for has emptied the socket, so the read
-//! that would only say so is saved; and once a batch is answered nothing more can come.
+//! that would only say so is saved; and once everything is answered nothing more can come.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,10 +13,10 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use crate::Error;
-use crate::dialect::Malformed;
+use crate::dialect::{Malformed, Operation, Reply};
 use crate::tally::{Tally, excerpt};
 use crate::value::VALUE_BYTES_MAX;
-use crate::workload::{Operation, Workload};
+use crate::workload::{Step, Workload};
 
 /// Room for one read of any connection, and so the longest reply.
 pub(crate) const INBOX_BYTES: usize = 2 << 20;
@@ -24,15 +25,23 @@ const _: () = assert!(VALUE_BYTES_MAX + REPLY_OVERHEAD_BYTES_MAX <= INBOX_BYTES)
 
 pub(crate) struct Connection {
     socket: TcpStream,
-    /// The batch, encoded, of which `written` bytes are with the system.
+    /// Requests, encoded, of which `written` bytes are with the system.
     outbox: Vec<u8>,
     written: usize,
-    /// The batch, of which `answered` requests have their reply.
-    asked: Vec<Operation>,
-    answered: usize,
-    begun_at: Instant,
+    /// What was asked and is not answered yet.
+    asked: VecDeque<Asked>,
+    /// What follows from replies, and is not asked yet; with the version that was read.
+    following: Vec<(Step, u64)>,
     /// The start of a reply whose end has not arrived.
     carried: Vec<u8>,
+    /// Room for a key.
+    key: Vec<u8>,
+}
+
+struct Asked {
+    step: Step,
+    /// Its latency counts from here.
+    since: Instant,
 }
 
 impl Connection {
@@ -49,28 +58,55 @@ impl Connection {
             socket: connect().map_err(|source| Error::Connect { addr, source })?,
             outbox: Vec::new(),
             written: 0,
-            asked: Vec::new(),
-            answered: 0,
-            begun_at: Instant::now(),
+            asked: VecDeque::new(),
+            following: Vec::new(),
             carried: Vec::new(),
+            key: Vec::new(),
         })
     }
 
-    /// True while replies are awaited.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.answered < self.asked.len()
+    /// Requests that are not answered yet.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.asked.len()
     }
 
-    /// Writes the next batch, if the workload has one.
+    /// Writes the next batch: what follows from the last one, and new requests up to the depth of the workload.
     pub(crate) fn begin_batch(&mut self, workload: &mut Workload<'_>, now: Instant) -> Result<(), Error> {
-        debug_assert!(!self.is_busy() && self.written == self.outbox.len() && self.carried.is_empty());
+        debug_assert!(self.asked.is_empty() && self.outbox.is_empty() && self.carried.is_empty());
+        self.follow(workload, now);
+        while self.asked.len() < workload.pipeline {
+            let Some((step, since)) = workload.next(now) else { break };
+            self.ask(step, 0, since, workload);
+        }
+        self.flush()
+    }
+
+    /// Asks what follows from replies.
+    pub(crate) fn follow(&mut self, workload: &mut Workload<'_>, now: Instant) {
+        for (step, version) in std::mem::take(&mut self.following) {
+            self.ask(step, version, now, workload);
+        }
+    }
+
+    /// Adds a request to those that are to be written.
+    pub(crate) fn ask(&mut self, step: Step, version: u64, since: Instant, workload: &mut Workload<'_>) {
+        workload.encode(step, version, &mut self.key, &mut self.outbox);
+        self.asked.push_back(Asked { step, since });
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        while self.written < self.outbox.len() {
+            match self.socket.write(&self.outbox[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         self.outbox.clear();
         self.written = 0;
-        self.asked.clear();
-        self.answered = 0;
-        workload.next_batch(now, &mut self.outbox, &mut self.asked);
-        self.begun_at = now;
-        self.write()
+        Ok(())
     }
 
     /// Does what the socket is ready for.
@@ -78,11 +114,11 @@ impl Connection {
         &mut self,
         event: &Event,
         inbox: &mut [u8],
-        workload: &mut Workload<'_>,
+        workload: &Workload<'_>,
         tally: &mut Tally,
     ) -> Result<(), Error> {
         if event.is_writable() {
-            self.write()?;
+            self.flush()?;
         }
         if event.is_readable() {
             self.read(inbox, workload, tally)?;
@@ -90,25 +126,8 @@ impl Connection {
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), Error> {
-        while self.written < self.outbox.len() {
-            match self.socket.write(&self.outbox[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn read(
-        &mut self,
-        inbox: &mut [u8],
-        workload: &mut Workload<'_>,
-        tally: &mut Tally,
-    ) -> Result<(), Error> {
-        while self.is_busy() {
+    fn read(&mut self, inbox: &mut [u8], workload: &Workload<'_>, tally: &mut Tally) -> Result<(), Error> {
+        while !self.asked.is_empty() {
             let carried = self.carried.len();
             inbox[..carried].copy_from_slice(&self.carried);
             let room = inbox.len() - carried;
@@ -116,13 +135,9 @@ impl Connection {
                 return Err(Error::ReplyTooLong { limit: inbox.len() });
             }
             match self.socket.read(&mut inbox[carried..]) {
-                Ok(0) => return Err(Error::Closed { awaited: self.asked.len() - self.answered }),
+                Ok(0) => return Err(Error::Closed { awaited: self.asked.len() }),
                 Ok(count) => {
-                    let now = Instant::now();
-                    self.recognise(&inbox[..carried + count], now, workload, tally)?;
-                    if !self.is_busy() {
-                        return self.begin_batch(workload, now);
-                    }
+                    self.recognise(&inbox[..carried + count], Instant::now(), workload, tally)?;
                     if count < room {
                         return Ok(());
                     }
@@ -144,25 +159,34 @@ impl Connection {
         tally: &mut Tally,
     ) -> Result<(), Error> {
         let malformed = |bytes| Error::Malformed { start: excerpt(bytes) };
-        let answered_before = self.answered;
         let mut rest = received;
-        while let Some(&asked) = self.asked.get(self.answered) {
-            let found = workload.dialect.recognise(rest).map_err(|Malformed| malformed(rest))?;
+        while let Some(Asked { step, since }) = self.asked.front() {
+            let found =
+                workload.dialect.recognise(step.operation, rest).map_err(|Malformed| malformed(rest))?;
             let Some(found) = found else { break };
             let (text, after) = rest.split_at(found.length);
-            tally.count(asked, found.reply, workload.values.bytes(), text);
-            self.answered += 1;
+            tally.count(step.operation, found.reply, workload.values.bytes(), text);
+            let latency = now.saturating_duration_since(*since);
+            tally.latency_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+            self.following.extend(following(step, found.reply));
+            self.asked.pop_front();
             rest = after;
         }
-        if !self.is_busy() && !rest.is_empty() {
+        if self.asked.is_empty() && !rest.is_empty() {
             return Err(malformed(rest));
         }
         self.carried.clear();
         self.carried.extend_from_slice(rest);
-
-        let latency_ns = u64::try_from((now - self.begun_at).as_nanos()).unwrap_or(u64::MAX);
-        let count = (self.answered - answered_before) as u64;
-        tally.latency_ns.saturating_record_n(latency_ns, count);
         Ok(())
+    }
+}
+
+/// What is to be asked after this reply, and the version that was read. There is nothing to swap where nothing was read.
+fn following(step: &Step, reply: Reply) -> Option<(Step, u64)> {
+    let next = |operation| Step { operation, number: step.number, then: None };
+    match (step.then?, reply) {
+        (Operation::Swap, Reply::Value { version, .. }) => Some((next(Operation::Swap), version)),
+        (Operation::Swap, _) => None,
+        (operation, _) => Some((next(operation), 0)),
     }
 }

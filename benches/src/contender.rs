@@ -9,6 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::Error;
+use crate::cgroup::MemoryLimit;
 use crate::dialect::Dialect;
 use crate::limit;
 use crate::process::Process;
@@ -36,13 +37,30 @@ pub struct Contender {
 /// What servers are compared for, and so how they are started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// What a request costs. Larder acknowledges writes that the system has and the disk may not.
+    /// What a request costs.
     Requests {
         /// The size of each value.
         value_bytes: usize,
+        /// When a write is acknowledged.
+        level: Level,
+    },
+    /// What happens in the background costs requests: small segments, few of them kept for who watches, so that
+    /// within seconds very many begin and are compacted.
+    Tails {
+        /// When a write is acknowledged.
+        level: Level,
     },
     /// How soon those who watch know what has expired. Larder announces what is on disk; Redis does not wait for that.
     Expiry,
+}
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// When the system has it; the disk does within a second or so.
+    Buffered,
+    /// When it is on disk.
+    Durable,
 }
 
 /// The servers that can be compared.
@@ -52,9 +70,18 @@ pub enum Kind {
     Larder,
     /// The server of [`limit`].
     Limit,
-    /// Redis with an append-only file that is synced every second, the closest to Larder's durability here.
+    /// Redis with an append-only file.
     Redis,
+    /// Memcached, which has no disk.
+    Memcached,
 }
+
+/// The size of a file of the log where very many of them are wanted.
+pub const SMALL_SEGMENT_BYTES: u64 = 4 << 20;
+/// What is kept of the log for who watches, where compaction is to begin early.
+const SMALL_RETENTION_BYTES: u64 = 1 << 20;
+/// Room for all that is stored in memcached, which forgets what does not fit.
+const MEMCACHED_MIB: u32 = 8192;
 
 impl Kind {
     /// The name in the table.
@@ -64,6 +91,7 @@ impl Kind {
             Self::Larder => "larder",
             Self::Limit => "limit",
             Self::Redis => "redis",
+            Self::Memcached => "memcached",
         }
     }
 
@@ -72,6 +100,7 @@ impl Kind {
         match self {
             Self::Larder | Self::Limit => "cargo build --release --workspace",
             Self::Redis => "apt-get install redis-server",
+            Self::Memcached => "apt-get install memcached",
         }
     }
 
@@ -81,6 +110,21 @@ impl Kind {
         match self {
             Self::Larder | Self::Limit => Dialect::Larder,
             Self::Redis => Dialect::Resp,
+            Self::Memcached => Dialect::Memcached,
+        }
+    }
+
+    /// How it calls a level; `None` where it has nothing of the kind.
+    #[must_use]
+    pub fn level(self, level: Level) -> Option<&'static str> {
+        match (self, level) {
+            (Self::Larder, Level::Buffered) => Some("buffered"),
+            (Self::Larder, Level::Durable) => Some("durable"),
+            (Self::Redis, Level::Buffered) => Some("everysec"),
+            (Self::Redis, Level::Durable) => Some("always"),
+            (Self::Memcached, Level::Buffered) => Some("no disk"),
+            (Self::Limit, Level::Buffered) => Some("keeps nothing"),
+            (Self::Memcached | Self::Limit, Level::Durable) => None,
         }
     }
 }
@@ -88,21 +132,35 @@ impl Kind {
 impl Contender {
     /// Starts the program. It runs on the cores that the calling thread is pinned to.
     pub fn start(program: &Program, purpose: Purpose) -> Result<Self, Error> {
+        Self::launch(program.kind, Command::new(&program.path), purpose)
+    }
+
+    /// Starts the program with no more memory than that, pages of files included.
+    pub fn start_within(program: &Program, purpose: Purpose, limit: &MemoryLimit) -> Result<Self, Error> {
+        Self::launch(program.kind, limit.command(&program.path), purpose)
+    }
+
+    fn launch(kind: Kind, mut command: Command, purpose: Purpose) -> Result<Self, Error> {
         let directory = TempDir::with_prefix("larder-compare-")?;
-        let mut command = Command::new(&program.path);
-        let (process, addr) = match program.kind {
+        let level = match purpose {
+            Purpose::Requests { level, .. } | Purpose::Tails { level } => level,
+            Purpose::Expiry if kind == Kind::Larder => Level::Durable,
+            Purpose::Expiry => Level::Buffered,
+        };
+        let level = kind.level(level).unwrap_or_default();
+        let (process, addr) = match kind {
             Kind::Larder => {
-                let durability = match purpose {
-                    Purpose::Requests { .. } => "buffered",
-                    Purpose::Expiry => "durable",
-                };
-                command.args(["serve", "--durability", durability, "--listen", "127.0.0.1:0", "--data"]);
-                Process::announcing(command.arg(directory.path()))?
+                command.args(["serve", "--durability", level, "--listen", "127.0.0.1:0", "--http", "off"]);
+                if matches!(purpose, Purpose::Tails { .. }) {
+                    command.args(["--segment-bytes", &SMALL_SEGMENT_BYTES.to_string()]);
+                    command.args(["--feed-retention", &SMALL_RETENTION_BYTES.to_string()]);
+                }
+                Process::announcing(command.arg("--data").arg(directory.path()))?
             }
             Kind::Limit => {
                 let value_bytes = match purpose {
-                    Purpose::Requests { value_bytes } => value_bytes,
-                    Purpose::Expiry => VALUE_BYTES_MIN,
+                    Purpose::Requests { value_bytes, .. } => value_bytes,
+                    Purpose::Tails { .. } | Purpose::Expiry => VALUE_BYTES_MIN,
                 };
                 let reply_bytes = limit::reply_bytes(value_bytes).to_string();
                 Process::announcing(command.args(["--listen", "127.0.0.1:0", "--reply-bytes", &reply_bytes]))?
@@ -110,7 +168,7 @@ impl Contender {
             Kind::Redis => {
                 let addr = free_addr()?;
                 command.args(["--bind", "127.0.0.1", "--port", &addr.port().to_string()]);
-                command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]);
+                command.args(["--appendonly", "yes", "--appendfsync", level, "--save", ""]);
                 // Rewriting its log is what Redis would do once in minutes; within seconds it would only be unfair.
                 command.args(["--auto-aof-rewrite-percentage", "0"]);
                 if purpose == Purpose::Expiry {
@@ -119,6 +177,16 @@ impl Contender {
                     command.args(["--client-output-buffer-limit", "pubsub 0 0 0"]);
                 }
                 (Process::listening(command.arg("--dir").arg(directory.path()), addr)?, addr)
+            }
+            Kind::Memcached => {
+                let addr = free_addr()?;
+                command.args(["-l", "127.0.0.1", "-p", &addr.port().to_string(), "-U", "0"]);
+                // A thread for the core that it has, as the others. As root it wants to be told who to be.
+                command.args(["-t", "1", "-m", &MEMCACHED_MIB.to_string()]);
+                if rustix::process::geteuid().is_root() {
+                    command.args(["-u", "root"]);
+                }
+                (Process::listening(&mut command, addr)?, addr)
             }
         };
         Ok(Self { addr, process, _directory: directory })

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dialect::Dialect;
+
 /// Why there is no measurement.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -55,6 +57,12 @@ pub enum Error {
         /// The first of them.
         first: String,
     },
+    /// The load has scans, and the dialect has none.
+    #[error("{dialect:?} has no scans; leave them out of the mix")]
+    NoScans {
+        /// The dialect.
+        dialect: Dialect,
+    },
     /// The thread cannot run on that core.
     #[error("cannot pin to core {core}: {source}")]
     Pin {
@@ -63,6 +71,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// It is not known which cores a thread may run on, or they cannot be given back to it.
+    #[error("cannot ask for the cores of this thread, or return to them: {0}")]
+    Cores(io::Error),
     /// A counter of a process cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Procfs {
@@ -71,6 +82,9 @@ pub enum Error {
         /// What the system said, or that the text is not as expected.
         source: io::Error,
     },
+    /// The disk failed under the loop that is set against a server's writes.
+    #[error("the loop of write and fdatasync failed: {0}")]
+    Disk(io::Error),
     /// A server for a comparison did not come up.
     #[error("cannot start {program}: {reason}")]
     Start {

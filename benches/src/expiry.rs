@@ -15,8 +15,8 @@ use hdrhistogram::Histogram;
 
 use crate::Error;
 use crate::contender::{Contender, Program, Purpose};
-use crate::dialect::{Dialect, Notice, Reply};
-use crate::key::key;
+use crate::dialect::{Dialect, Expiry, Notice, Operation, Reply, Request, Stored};
+use crate::key::{KEY_BYTES, key};
 use crate::measure::ServerUsage;
 use crate::pool::Pool;
 use crate::procfs;
@@ -24,7 +24,7 @@ use crate::random::Random;
 use crate::stream::Stream;
 use crate::tally::{Tally, excerpt};
 use crate::value::Values;
-use crate::workload::{Deadlines, FILL_PIPELINE, Operation, Workload};
+use crate::workload::{Deadlines, Expiring, Workload};
 
 /// Time between the deadlines of two probes.
 const PROBE_STEP_MS: u64 = 10;
@@ -176,8 +176,12 @@ struct Run<'a> {
 impl Run<'_> {
     fn fill(&self, first_key: u64, keys: u64, deadlines: Option<Deadlines>) -> Result<(), Error> {
         let random = Random::seeded(self.conditions.seed);
-        let workload = Workload::fill(self.dialect, FILL_PIPELINE, keys, self.values, random);
-        Pool::open(self.contender.addr, FILLERS)?.fill(Workload { first_key, deadlines, ..workload })
+        let mut workload = Workload::fill(self.dialect, KEY_BYTES, keys, self.values, random);
+        workload.first_key = first_key;
+        if let Some(deadlines) = deadlines {
+            workload.expiring = Expiring::ByKey(deadlines);
+        }
+        Pool::open(self.contender.addr, FILLERS)?.fill(workload)
     }
 
     fn lags(&self) -> Result<Lags, Error> {
@@ -223,7 +227,7 @@ impl Run<'_> {
     fn read(&self, reader: u64, first_ms: u64, over: &AtomicBool) -> Result<Calls, Error> {
         let mut random = Random::seeded(self.conditions.seed + reader);
         self.calls(Operation::Get, READ_PAUSE, first_ms, over, |out| {
-            self.dialect.encode_get(&key(random.below(self.conditions.entries)), out);
+            self.dialect.encode(&key(random.below(self.conditions.entries)), &Request::Get, out);
         })
     }
 
@@ -231,7 +235,9 @@ impl Run<'_> {
         let mut random = Random::seeded(self.conditions.seed);
         self.calls(Operation::Set, WRITE_PAUSE, first_ms, over, |out| {
             let key = key(WRITTEN_KEYS + random.below(WRITTEN));
-            self.dialect.encode_set(&key, self.values.pick(&mut random).as_bytes(), out);
+            let value = self.values.pick(&mut random).as_bytes();
+            let stored = Stored { value, expiry: Expiry::Never };
+            self.dialect.encode(&key, &Request::Set(stored), out);
         })
     }
 
@@ -252,7 +258,7 @@ impl Run<'_> {
             let is_idle = now_ms() < first_ms;
             let started = Instant::now();
             stream.send(&request)?;
-            let (reply, text) = self.reply(&mut stream)?;
+            let (reply, text) = self.reply(operation, &mut stream)?;
             let took = nanos(started.elapsed());
             tally.count(operation, reply, self.values.bytes(), text.as_bytes());
             let histogram = if is_idle { &mut calls.idle } else { &mut calls.expiring };
@@ -263,10 +269,10 @@ impl Run<'_> {
         Ok(calls)
     }
 
-    fn reply(&self, stream: &mut Stream) -> Result<(Reply, String), Error> {
+    fn reply(&self, asked: Operation, stream: &mut Stream) -> Result<(Reply, String), Error> {
         loop {
             let recognise = |bytes: &[u8]| {
-                let found = self.dialect.recognise(bytes)?;
+                let found = self.dialect.recognise(asked, bytes)?;
                 Ok(found.map(|found| (found.reply, found.length)))
             };
             if let Some((reply, text)) = stream.next(recognise)? {

@@ -108,15 +108,15 @@ async fn converse(mut socket: TcpStream, replies: &Replies) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::{Dialect, Recognised, Reply};
+    use crate::dialect::{Dialect, Operation, Recognised, Reply};
 
     #[test]
     fn a_reply_has_the_size_asked_for() {
         for bytes in [REPLY_BYTES_MIN, reply_bytes(190), 1000] {
             let replies = Replies::sized(bytes);
-            let reply = Reply::Value(bytes - reply_bytes(0));
+            let reply = Reply::Value { bytes: bytes - reply_bytes(0), version: 0 };
             assert_eq!(
-                Dialect::Larder.recognise(&replies.get),
+                Dialect::Larder.recognise(Operation::Get, &replies.get),
                 Ok(Some(Recognised { reply, length: bytes }))
             );
         }

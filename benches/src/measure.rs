@@ -13,7 +13,7 @@ use crate::workload::Workload;
 /// What a run came to.
 #[derive(Debug)]
 pub struct Measurement {
-    /// From the first batch to the last reply.
+    /// From the first request to the last reply.
     pub elapsed: Duration,
     /// The replies.
     pub tally: Tally,
@@ -34,6 +34,8 @@ pub struct ServerUsage {
     pub on_cpu: Option<Duration>,
     /// CPU time of its child processes, in whole clock ticks; not part of the others.
     pub children: Duration,
+    /// Pages that it had to wait for the disk for.
+    pub major_faults: u64,
     /// Resident memory at the end.
     pub resident_bytes: u64,
 }
@@ -49,6 +51,7 @@ impl ServerUsage {
             system: after.system.saturating_sub(before.system),
             on_cpu,
             children: after.children.saturating_sub(before.children),
+            major_faults: after.major_faults.saturating_sub(before.major_faults),
             resident_bytes: after.resident_bytes,
         }
     }
@@ -94,6 +97,7 @@ mod tests {
             system: Duration::from_millis(system_ms),
             on_cpu: on_cpu_ms.map(Duration::from_millis),
             children: Duration::ZERO,
+            major_faults: 0,
             resident_bytes: 4096,
         }
     }

@@ -22,13 +22,16 @@ pub struct Sample {
     pub on_cpu: Option<Duration>,
     /// CPU time of its child processes, living and ended, in whole clock ticks.
     pub children: Duration,
+    /// Pages that it had to wait for the disk for.
+    pub major_faults: u64,
     /// Resident memory, without that of its children.
     pub resident_bytes: u64,
 }
 
-/// The four counters of `stat`: the process itself, and the children that it has waited for.
+/// Counters of `stat`: faults and ticks of the process itself, and ticks of the children that it has waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ticks {
+    major_faults: u64,
     user: u64,
     system: u64,
     children_user: u64,
@@ -60,6 +63,7 @@ pub fn sample(pid: u32) -> Result<Sample, Error> {
         system: duration(ticks.system),
         on_cpu: on_cpu(&process)?,
         children: duration(ticks.children() + living),
+        major_faults: ticks.major_faults,
         resident_bytes: read(&process.join("status"), parse_resident)?,
     })
 }
@@ -100,12 +104,20 @@ fn duration(ticks: u64) -> Duration {
     Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100)
 }
 
-/// Fields 14 to 17. The name of the program, field 2, may hold spaces and parentheses.
+/// Fields 12 and 14 to 17. The name of the program, field 2, may hold spaces and parentheses.
 fn parse_stat(text: &str) -> Option<Ticks> {
     let (_, after_name) = text.rsplit_once(')')?;
-    let mut fields = after_name.split_ascii_whitespace().skip(11);
+    let mut fields = after_name.split_ascii_whitespace();
+    let major_faults = fields.nth(9)?.parse().ok()?;
+    let mut fields = fields.skip(1);
     let mut next = || fields.next()?.parse().ok();
-    Some(Ticks { user: next()?, system: next()?, children_user: next()?, children_system: next()? })
+    Some(Ticks {
+        major_faults,
+        user: next()?,
+        system: next()?,
+        children_user: next()?,
+        children_system: next()?,
+    })
 }
 
 /// Nanoseconds on a core, before those of waiting for one and the count of time slices.
@@ -127,7 +139,7 @@ mod tests {
     #[test]
     fn stat_is_read_past_any_program_name() {
         let rest = "S 1 4711 4711 0 -1 4194560 1893 0 3 0 1234 567 8 9 20 0 5 0 8912 1 2 3";
-        let ticks = Ticks { user: 1234, system: 567, children_user: 8, children_system: 9 };
+        let ticks = Ticks { major_faults: 3, user: 1234, system: 567, children_user: 8, children_system: 9 };
         for name in ["larder", "a b", "x) S (y", ""] {
             assert_eq!(parse_stat(&format!("4711 ({name}) {rest}\n")), Some(ticks), "{name:?}");
         }

@@ -31,10 +31,15 @@ impl Random {
         usize::try_from(self.below(length as u64)).expect("below a usize")
     }
 
+    /// A number from 0 up to, but not including, 1.
+    pub fn unit(&mut self) -> f64 {
+        const STEPS: u64 = 1 << 53;
+        (self.draw() % STEPS) as f64 / STEPS as f64
+    }
+
     /// True with this probability, from 0.0 (never) to 1.0 (always).
     pub fn chance(&mut self, probability: f64) -> bool {
-        const STEPS: u64 = 1 << 53;
-        ((self.draw() % STEPS) as f64) < probability * STEPS as f64
+        self.unit() < probability
     }
 }
 

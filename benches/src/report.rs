@@ -16,14 +16,18 @@ pub const GENERATOR_BUSY_MAX: f64 = 0.85;
 pub struct Setting {
     /// The protocol.
     pub dialect: Dialect,
-    /// `get`, `set` or `mixed`.
-    pub operation: String,
+    /// What is asked, for a person.
+    pub load: String,
+    /// Requests a second that were to be sent, if each had its time.
+    pub rate_per_s: Option<f64>,
     /// Connections.
     pub connections: usize,
     /// Requests in flight on each.
     pub pipeline: usize,
     /// Keys in the key space.
     pub keys: u64,
+    /// The size of each key.
+    pub key_bytes: usize,
     /// The size of each value.
     pub value_bytes: usize,
 }
@@ -38,7 +42,7 @@ pub struct Report {
     pub elapsed_s: f64,
     /// Replies for each second of it.
     pub throughput_per_s: f64,
-    /// From the write of a batch to each reply of it.
+    /// To each reply: in a closed loop from the write of its batch, in an open one from the time at which it was due.
     pub latency_us: Latency,
     /// What the server used, if its process is known.
     pub server: Option<Server>,
@@ -53,6 +57,7 @@ pub struct Report {
 #[expect(missing_docs, reason = "the names are the whole of it")]
 pub struct Latency {
     pub p50: f64,
+    pub p90: f64,
     pub p99: f64,
     pub p99_9: f64,
     pub max: f64,
@@ -84,10 +89,16 @@ pub struct Replies {
     pub total: u64,
     /// Values of the expected size.
     pub values: u64,
-    /// GETs that found nothing.
+    /// Reads that found nothing.
     pub nils: u64,
-    /// SETs done.
+    /// Writes done.
     pub done: u64,
+    /// Writes whose condition did not hold.
+    pub refused: u64,
+    /// Scans.
+    pub scans: u64,
+    /// Entries that scans found.
+    pub scanned: u64,
     /// Error replies.
     pub errors: u64,
     /// Replies of another kind or size than asked for.
@@ -109,6 +120,7 @@ impl Report {
             throughput_per_s: tally.replies as f64 / elapsed_s,
             latency_us: Latency {
                 p50: percentile(0.5),
+                p90: percentile(0.9),
                 p99: percentile(0.99),
                 p99_9: percentile(0.999),
                 max: tally.latency_ns.max() as f64 / 1e3,
@@ -120,6 +132,9 @@ impl Report {
                 values: tally.values,
                 nils: tally.nils,
                 done: tally.done,
+                refused: tally.refused,
+                scans: tally.scans,
+                scanned: tally.scanned,
                 errors: tally.errors,
                 wrong: tally.wrong,
                 first_fault: tally.first_fault.clone(),
@@ -151,22 +166,42 @@ impl Server {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Setting { dialect, operation, connections, pipeline, keys, value_bytes } = &self.setting;
-        writeln!(f, "load           {dialect:?} {operation}, {connections} connections x {pipeline} deep")?;
-        writeln!(f, "data           {keys} keys, values of {value_bytes} bytes")?;
+        let Setting { dialect, load, rate_per_s, connections, pipeline, keys, key_bytes, value_bytes } =
+            &self.setting;
+        writeln!(f, "load           {dialect:?}: {load}")?;
+        match rate_per_s {
+            None => writeln!(f, "loop           closed, {connections} connections x {pipeline} deep")?,
+            Some(rate) => {
+                writeln!(
+                    f,
+                    "loop           open, {rate} /s, {connections} connections x {pipeline} deep at most"
+                )?;
+            }
+        }
+        writeln!(f, "data           {keys} keys of {key_bytes} bytes, values of {value_bytes} bytes")?;
         writeln!(
             f,
             "throughput     {:.0} /s ({} in {:.2} s)",
             self.throughput_per_s, self.replies.total, self.elapsed_s
         )?;
-        let Latency { p50, p99, p99_9, max } = self.latency_us;
-        writeln!(f, "latency        p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p99_9:.0} us, max {max:.0} us")?;
+        let Latency { p50, p90, p99, p99_9, max } = self.latency_us;
+        writeln!(
+            f,
+            "latency        p50 {p50:.0} us, p90 {p90:.0} us, p99 {p99:.0} us, p99.9 {p99_9:.0} us, max {max:.0} us"
+        )?;
         if let Some(server) = &self.server {
             write!(f, "{server}")?;
         }
         writeln!(f, "generator      {:.0} % of a core", self.generator_busy * 100.0)?;
-        let Replies { values, nils, done, errors, wrong, first_fault, .. } = &self.replies;
-        write!(f, "replies        {values} values, {nils} nil, {done} done, {errors} errors, {wrong} wrong")?;
+        let Replies { values, nils, done, refused, errors, wrong, first_fault, .. } = &self.replies;
+        write!(
+            f,
+            "replies        {values} values, {nils} nil, {done} done, {refused} refused, {errors} errors, {wrong} wrong"
+        )?;
+        let Replies { scans, scanned, .. } = &self.replies;
+        if *scans > 0 {
+            write!(f, "\nscans          {scans}, of {scanned} entries")?;
+        }
         if let Some(fault) = first_fault {
             write!(f, "\nfirst fault    {fault}")?;
         }
@@ -190,5 +225,28 @@ impl Display for Server {
         )?;
         writeln!(f, "its children   {:.3} us/op besides", self.children_us_per_op)?;
         writeln!(f, "server memory  {:.1} MiB resident", self.resident_bytes as f64 / f64::from(1 << 20))
+    }
+}
+
+/// The one in the middle, or halfway between the two that are; NaN if there is none.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => f64::NAN,
+        count if count % 2 == 0 => f64::midpoint(figures[middle - 1], figures[middle]),
+        _ => figures[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_ignores_the_outlier() {
+        assert_eq!(median(vec![3.0, 1e9, 2.0]), 3.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(Vec::new()).is_nan());
     }
 }

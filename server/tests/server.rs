@@ -8,6 +8,7 @@ mod changes;
 mod cli;
 mod client;
 mod clock;
+mod generator;
 mod http;
 mod kill;
 mod lifecycle;

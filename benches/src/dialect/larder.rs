@@ -2,32 +2,63 @@
 
 use memchr::memchr;
 
-use super::{Malformed, Notice, Recognised, Reply};
+use super::{
+    Expiry, Malformed, Notice, Operation, Recognised, Reply, Request, Stored, decimal, encode_decimal,
+};
 use crate::key;
 
 pub(super) const WATCH: &[u8] = b"WATCH\n";
 
-pub(super) fn encode_get(key: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"GET ");
+/// A scan is of the keys that differ from the one drawn in this many bytes at the end.
+const SCANNED_BYTES: usize = 2;
+
+pub(super) fn encode(key: &[u8], request: &Request<'_>, out: &mut Vec<u8>) {
+    let verb: &[u8] = match request {
+        Request::Get | Request::GetToSwap => b"GET ",
+        Request::Set(_) | Request::Add(_) | Request::Swap(..) => b"SET ",
+        Request::Scan(limit) => return encode_scan(key, *limit, out),
+    };
+    out.extend_from_slice(verb);
     out.extend_from_slice(key);
+    match request {
+        Request::Set(stored) => encode_stored(stored, out),
+        Request::Add(stored) => {
+            out.extend_from_slice(b" if=absent");
+            encode_stored(stored, out);
+        }
+        Request::Swap(stored, version) => {
+            out.extend_from_slice(b" if=");
+            encode_decimal(*version, out);
+            encode_stored(stored, out);
+        }
+        Request::Get | Request::GetToSwap | Request::Scan(_) => {}
+    }
     out.push(b'\n');
 }
 
-pub(super) fn encode_set(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"SET ");
-    out.extend_from_slice(key);
+fn encode_stored(Stored { value, expiry }: &Stored<'_>, out: &mut Vec<u8>) {
+    match *expiry {
+        Expiry::Never => {}
+        Expiry::After { seconds } => {
+            out.extend_from_slice(b" ttl=");
+            encode_decimal(seconds.into(), out);
+        }
+        Expiry::At { unix_ms } => {
+            let instant =
+                i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+            let instant = instant.unwrap_or(jiff::Timestamp::MAX);
+            out.extend_from_slice(format!(" at={instant}").as_bytes());
+        }
+    }
     out.push(b' ');
     out.extend_from_slice(value);
-    out.push(b'\n');
 }
 
-pub(super) fn encode_set_until(key: &[u8], value: &[u8], deadline_ms: u64, out: &mut Vec<u8>) {
-    let deadline = i64::try_from(deadline_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    let deadline = deadline.unwrap_or(jiff::Timestamp::MAX);
-    out.extend_from_slice(b"SET ");
-    out.extend_from_slice(key);
-    out.extend_from_slice(format!(" at={deadline} ").as_bytes());
-    out.extend_from_slice(value);
+fn encode_scan(key: &[u8], limit: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"LIST prefix=");
+    out.extend_from_slice(&key[..key.len().saturating_sub(SCANNED_BYTES)]);
+    out.extend_from_slice(b" values=1 limit=");
+    encode_decimal(limit.into(), out);
     out.push(b'\n');
 }
 
@@ -50,25 +81,48 @@ pub(super) fn recognise_notice(bytes: &[u8]) -> Result<Option<(Notice, usize)>, 
     Ok(Some((notice, end + 1)))
 }
 
-pub(super) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
+pub(super) fn recognise(asked: Operation, bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
     let Some(end) = memchr(b'\n', bytes) else { return Ok(None) };
     let (word, fields) = split_word(&bytes[..end]);
     let reply = match word {
-        b"VAL" => Reply::Value(json_of_value(fields).ok_or(Malformed)?.len()),
+        b"VAL" => recognise_value(asked, fields).ok_or(Malformed)?,
         b"OK" => Reply::Done,
+        b"NO" => Reply::Refused,
         b"NIL" => Reply::Nil,
         b"ERR" => Reply::Error,
+        b"ITEM" | b"END" if asked == Operation::Scan => return recognise_listing(bytes),
         _ => return Err(Malformed),
     };
     Ok(Some(Recognised { reply, length: end + 1 }))
 }
 
-/// What follows `<version> <expires>`. It is JSON and may itself hold spaces.
-fn json_of_value(fields: &[u8]) -> Option<&[u8]> {
+/// Lines of items, and the one that says how many there were or why there are no more.
+fn recognise_listing(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
+    let mut start = 0;
+    while let Some(length) = memchr(b'\n', &bytes[start..]) {
+        let end = start + length;
+        let (word, fields) = split_word(&bytes[start..end]);
+        let reply = match word {
+            b"ITEM" => None,
+            b"END" => Some(Reply::Entries(decimal(split_word(fields).0).ok_or(Malformed)?)),
+            b"ERR" => Some(Reply::Error),
+            _ => return Err(Malformed),
+        };
+        start = end + 1;
+        if let Some(reply) = reply {
+            return Ok(Some(Recognised { reply, length: start }));
+        }
+    }
+    Ok(None)
+}
+
+/// The fields `<version> <expires> <json>`, of which the last may itself hold spaces.
+fn recognise_value(asked: Operation, fields: &[u8]) -> Option<Reply> {
     let version_end = memchr(b' ', fields)?;
     let rest = &fields[version_end + 1..];
     let expires_end = memchr(b' ', rest)?;
-    Some(&rest[expires_end + 1..])
+    let version = if asked == Operation::GetToSwap { decimal(&fields[..version_end])? } else { 0 };
+    Some(Reply::Value { bytes: rest.len() - expires_end - 1, version })
 }
 
 fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
@@ -80,19 +134,30 @@ fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{noticed_at_every_split, recognised_at_every_split};
+    use super::super::Dialect;
+    use super::super::tests::{encoded, noticed_at_every_split, recognised_at_every_split, stored, value};
     use super::*;
-    use crate::dialect::Dialect;
 
     #[test]
     fn requests_are_lines() {
-        let mut out = Vec::new();
-        encode_get(b"user:1", &mut out);
-        encode_set(b"user:1", br#"{"a":1}"#, &mut out);
-        assert_eq!(out, b"GET user:1\nSET user:1 {\"a\":1}\n");
-        out.clear();
-        encode_set_until(b"user:1", b"1", 1_773_572_400_123, &mut out);
-        assert_eq!(out, b"SET user:1 at=2026-03-15T11:00:00.123Z 1\n");
+        let stored = stored(r#"{"a":1}"#);
+        let dated = |expiry| Stored { expiry, ..stored };
+        let requests = [
+            Request::Get,
+            Request::GetToSwap,
+            Request::Set(stored),
+            Request::Set(dated(Expiry::After { seconds: 86_400 })),
+            Request::Set(dated(Expiry::At { unix_ms: 1_773_572_400_123 })),
+            Request::Add(stored),
+            Request::Swap(stored, 17),
+            Request::Scan(30),
+        ];
+        assert_eq!(
+            encoded(Dialect::Larder, &requests),
+            "GET user:1\nGET user:1\nSET user:1 {\"a\":1}\nSET user:1 ttl=86400 {\"a\":1}\n\
+             SET user:1 at=2026-03-15T11:00:00.123Z {\"a\":1}\nSET user:1 if=absent {\"a\":1}\n\
+             SET user:1 if=17 {\"a\":1}\nLIST prefix=user values=1 limit=30\n"
+        );
     }
 
     #[test]
@@ -110,17 +175,34 @@ mod tests {
 
     #[test]
     fn replies_are_recognised_at_every_split() {
+        use Operation::{Add, Get, GetToSwap, Scan, Set, Swap};
         recognised_at_every_split(
             Dialect::Larder,
-            b"VAL 17 - {\"name\":\"a b\"}\nNIL\nOK 18 1773572400000\nOK\nERR BADKEY no such thing\nVAL 1 2 3\n",
-            &[Reply::Value(14), Reply::Nil, Reply::Done, Reply::Done, Reply::Error, Reply::Value(1)],
+            &[
+                (Get, "VAL 17 - {\"name\":\"a b\"}\n", value(14)),
+                (GetToSwap, "VAL 17 - {\"name\":\"a b\"}\n", Reply::Value { bytes: 14, version: 17 }),
+                (Get, "NIL\n", Reply::Nil),
+                (Set, "OK 18 1773572400000\n", Reply::Done),
+                (Set, "OK\n", Reply::Done),
+                (Add, "NO EXISTS 3\n", Reply::Refused),
+                (Swap, "NO VERSION 3\n", Reply::Refused),
+                (Get, "ERR BADKEY no such thing\n", Reply::Error),
+                (Scan, "ITEM a 1 - \"END 7\"\nITEM b 2 - 2\nEND 2 next=dXNlcjoy\n", Reply::Entries(2)),
+                (Scan, "END 0\n", Reply::Entries(0)),
+                (Scan, "ITEM a 1 - 1\nERR DAMAGED b\n", Reply::Error),
+                (Scan, "ERR BADOPT no such thing\n", Reply::Error),
+                (Get, "VAL 1 2 3\n", value(1)),
+            ],
         );
     }
 
     #[test]
     fn other_lines_are_malformed() {
-        for line in ["\n", "NO EXISTS 3\n", "VAL 17\n", "VAL 17 -\n", "+OK\r\n", "VALUE 1 - 2\n"] {
-            assert_eq!(recognise(line.as_bytes()), Err(Malformed), "{line:?}");
+        for line in ["\n", "VAL 17\n", "VAL 17 -\n", "VAL x - 1\n", "+OK\r\n", "VALUE 1 - 2\n", "END 0\n"] {
+            assert_eq!(recognise(Operation::GetToSwap, line.as_bytes()), Err(Malformed), "{line:?}");
+        }
+        for lines in ["END\n", "END x\n", "ITEM a 1 -\nOK\n"] {
+            assert_eq!(recognise(Operation::Scan, lines.as_bytes()), Err(Malformed), "{lines:?}");
         }
     }
 }

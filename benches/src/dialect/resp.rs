@@ -1,8 +1,8 @@
 //! RESP2: a request is an array of bulk strings with their lengths ahead, and so is a value.
 
-use memchr::memchr;
-
-use super::{Malformed, Notice, Recognised, Reply};
+use super::{
+    Expiry, Malformed, Notice, Operation, Recognised, Reply, Request, Stored, decimal, encode_decimal, line,
+};
 use crate::key;
 
 const CRLF: &[u8] = b"\r\n";
@@ -10,23 +10,44 @@ const CRLF: &[u8] = b"\r\n";
 /// The keys that expire, of the database that everybody is in; where `notify-keyspace-events` has `Ex`.
 pub(super) const WATCH: &[u8] = b"*2\r\n$9\r\nSUBSCRIBE\r\n$22\r\n__keyevent@0__:expired\r\n";
 
-pub(super) fn encode_get(key: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"*2\r\n$3\r\nGET\r\n");
-    encode_bulk(key, out);
+pub(super) fn encode(key: &[u8], request: &Request<'_>, out: &mut Vec<u8>) {
+    match request {
+        Request::Get => encode_array(&[b"GET", key], out),
+        // A swap is a transaction that fails if the key was changed since it was watched.
+        Request::GetToSwap => {
+            encode_array(&[b"WATCH", key], out);
+            encode_array(&[b"GET", key], out);
+        }
+        Request::Set(stored) => encode_set(key, stored, None, out),
+        Request::Add(stored) => encode_set(key, stored, Some(b"NX"), out),
+        Request::Swap(stored, _) => {
+            encode_array(&[b"MULTI"], out);
+            encode_set(key, stored, None, out);
+            encode_array(&[b"EXEC"], out);
+        }
+        // There is none; the server says so.
+        Request::Scan(_) => encode_array(&[b"LIST", key], out),
+    }
 }
 
-pub(super) fn encode_set(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"*3\r\n$3\r\nSET\r\n");
-    encode_bulk(key, out);
-    encode_bulk(value, out);
-}
-
-pub(super) fn encode_set_until(key: &[u8], value: &[u8], deadline_ms: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"*5\r\n$3\r\nSET\r\n");
-    encode_bulk(key, out);
-    encode_bulk(value, out);
-    out.extend_from_slice(b"$4\r\nPXAT\r\n");
-    encode_bulk(itoa::Buffer::new().format(deadline_ms).as_bytes(), out);
+fn encode_set(key: &[u8], stored: &Stored<'_>, condition: Option<&[u8]>, out: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    let expiry: Option<(&[u8], &str)> = match stored.expiry {
+        Expiry::Never => None,
+        Expiry::After { seconds } => Some((b"EX", digits.format(seconds))),
+        Expiry::At { unix_ms } => Some((b"PXAT", digits.format(unix_ms))),
+    };
+    encode_count(3 + 2 * usize::from(expiry.is_some()) + usize::from(condition.is_some()), out);
+    for part in [b"SET", key, stored.value] {
+        encode_bulk(part, out);
+    }
+    if let Some((option, time)) = expiry {
+        encode_bulk(option, out);
+        encode_bulk(time.as_bytes(), out);
+    }
+    if let Some(condition) = condition {
+        encode_bulk(condition, out);
+    }
 }
 
 /// An array of three: what it is, the channel, and the key or how many channels there are.
@@ -45,7 +66,7 @@ pub(super) fn recognise_notice(bytes: &[u8]) -> Result<Option<(Notice, usize)>, 
         match head.split_first() {
             Some((b':', number)) => *part = number,
             Some((b'$', length)) => {
-                let length = decimal(length).ok_or(Malformed)?;
+                let length: usize = decimal(length).ok_or(Malformed)?;
                 let end = length.checked_add(CRLF.len()).ok_or(Malformed)?;
                 let Some(body) = bytes[at..].get(..end) else { return Ok(None) };
                 *part = body.strip_suffix(CRLF).ok_or(Malformed)?;
@@ -62,29 +83,65 @@ pub(super) fn recognise_notice(bytes: &[u8]) -> Result<Option<(Notice, usize)>, 
     Ok(Some((notice, at)))
 }
 
-/// The line that `bytes` starts with, without its end, and its length with it.
-fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
-    let Some(end) = memchr(b'\n', bytes) else { return Ok(None) };
-    let line = bytes[..end].strip_suffix(b"\r").ok_or(Malformed)?;
-    Ok(Some((line, end + 1)))
+fn encode_array(parts: &[&[u8]], out: &mut Vec<u8>) {
+    encode_count(parts.len(), out);
+    for part in parts {
+        encode_bulk(part, out);
+    }
+}
+
+fn encode_count(parts: usize, out: &mut Vec<u8>) {
+    out.push(b'*');
+    encode_decimal(parts as u64, out);
+    out.extend_from_slice(CRLF);
 }
 
 fn encode_bulk(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'$');
-    out.extend_from_slice(itoa::Buffer::new().format(text.len()).as_bytes());
+    encode_decimal(text.len() as u64, out);
     out.extend_from_slice(CRLF);
     out.extend_from_slice(text);
     out.extend_from_slice(CRLF);
 }
 
-pub(super) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
-    let Some((line, length)) = line(bytes)? else { return Ok(None) };
-    let (kind, text) = line.split_first().ok_or(Malformed)?;
-    let reply = match kind {
-        b'+' if text == b"OK" => Reply::Done,
-        b'-' => Reply::Error,
-        b'$' if text == b"-1" => Reply::Nil,
-        b'$' => return recognise_bulk(&bytes[length..], length, text),
+pub(super) fn recognise(asked: Operation, bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
+    let ahead: &[&[u8]] = match asked {
+        Operation::GetToSwap => &[b"+OK"],
+        Operation::Swap => &[b"+OK", b"+QUEUED"],
+        Operation::Get | Operation::Set | Operation::Add | Operation::Scan => &[],
+    };
+    let mut start = 0;
+    for expected in ahead {
+        match line(&bytes[start..])? {
+            None => return Ok(None),
+            Some((text, length)) if text == *expected => start += length,
+            Some(_) => return Err(Malformed),
+        }
+    }
+    let Some(mut found) = recognise_last(&bytes[start..])? else { return Ok(None) };
+    found.length += start;
+    if asked == Operation::Add && found.reply == Reply::Nil {
+        found.reply = Reply::Refused;
+    }
+    Ok(Some(found))
+}
+
+/// The reply to a command by itself, or to the `EXEC` of one.
+fn recognise_last(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
+    let Some((text, length)) = line(bytes)? else { return Ok(None) };
+    let reply = match text {
+        b"+OK" => Reply::Done,
+        b"$-1" => Reply::Nil,
+        b"*-1" => Reply::Refused,
+        b"*1" => {
+            return match line(&bytes[length..])? {
+                None => Ok(None),
+                Some((b"+OK", only)) => Ok(Some(Recognised { reply: Reply::Done, length: length + only })),
+                Some(_) => Err(Malformed),
+            };
+        }
+        [b'-', ..] => Reply::Error,
+        [b'$', digits @ ..] => return recognise_bulk(&bytes[length..], length, digits),
         _ => return Err(Malformed),
     };
     Ok(Some(Recognised { reply, length }))
@@ -92,42 +149,44 @@ pub(super) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>, Malformed> {
 
 /// The value behind its header; it is skipped by its length and never searched.
 fn recognise_bulk(body: &[u8], header: usize, length: &[u8]) -> Result<Option<Recognised>, Malformed> {
-    let length = decimal(length).ok_or(Malformed)?;
+    let length: usize = decimal(length).ok_or(Malformed)?;
     let body_end = length.checked_add(CRLF.len()).ok_or(Malformed)?;
     match body.get(length..body_end) {
         None => Ok(None),
-        Some(CRLF) => Ok(Some(Recognised { reply: Reply::Value(length), length: header + body_end })),
+        Some(CRLF) => Ok(Some(Recognised {
+            reply: Reply::Value { bytes: length, version: 0 },
+            length: header + body_end,
+        })),
         Some(_) => Err(Malformed),
     }
 }
 
-fn decimal(text: &[u8]) -> Option<usize> {
-    if !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{noticed_at_every_split, recognised_at_every_split};
+    use super::super::Dialect;
+    use super::super::tests::{encoded, noticed_at_every_split, recognised_at_every_split, stored, value};
     use super::*;
-    use crate::dialect::Dialect;
 
     #[test]
     fn requests_are_arrays_of_bulk_strings() {
-        let mut out = Vec::new();
-        encode_get(b"user:1", &mut out);
-        assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$6\r\nuser:1\r\n");
-        out.clear();
-        encode_set(b"user:1", br#"{"a":123456}"#, &mut out);
-        assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$6\r\nuser:1\r\n$12\r\n{\"a\":123456}\r\n");
-        out.clear();
-        encode_set_until(b"user:1", b"1", 1_773_572_400_123, &mut out);
-        assert_eq!(
-            out,
-            b"*5\r\n$3\r\nSET\r\n$6\r\nuser:1\r\n$1\r\n1\r\n$4\r\nPXAT\r\n$13\r\n1773572400123\r\n"
-        );
+        let stored = stored(r#"{"a":123456}"#);
+        let dated = |expiry| Stored { expiry, ..stored };
+        for (request, expected) in [
+            (Request::Get, "*2|$3|GET|$6|user:1|"),
+            (Request::GetToSwap, "*2|$5|WATCH|$6|user:1|*2|$3|GET|$6|user:1|"),
+            (Request::Set(stored), "*3|$3|SET|$6|user:1|$12|{\"a\":123456}|"),
+            (
+                Request::Set(dated(Expiry::At { unix_ms: 1_773_572_400_123 })),
+                "*5|$3|SET|$6|user:1|$12|{\"a\":123456}|$4|PXAT|$13|1773572400123|",
+            ),
+            (
+                Request::Add(dated(Expiry::After { seconds: 60 })),
+                "*6|$3|SET|$6|user:1|$12|{\"a\":123456}|$2|EX|$2|60|$2|NX|",
+            ),
+            (Request::Swap(stored, 0), "*1|$5|MULTI|*3|$3|SET|$6|user:1|$12|{\"a\":123456}|*1|$4|EXEC|"),
+        ] {
+            assert_eq!(encoded(Dialect::Resp, &[request]).replace("\r\n", "|"), expected);
+        }
     }
 
     #[test]
@@ -146,10 +205,22 @@ mod tests {
 
     #[test]
     fn replies_are_recognised_at_every_split() {
+        use Operation::{Add, Get, GetToSwap, Set, Swap};
         recognised_at_every_split(
             Dialect::Resp,
-            b"$14\r\n{\"name\":\"a\r\n\"}\r\n$-1\r\n+OK\r\n-ERR no such thing\r\n$0\r\n\r\n$1\r\n3\r\n",
-            &[Reply::Value(14), Reply::Nil, Reply::Done, Reply::Error, Reply::Value(0), Reply::Value(1)],
+            &[
+                (Get, "$14\r\n{\"name\":\"a\r\n\"}\r\n", value(14)),
+                (Get, "$-1\r\n", Reply::Nil),
+                (GetToSwap, "+OK\r\n$1\r\n3\r\n", value(1)),
+                (GetToSwap, "+OK\r\n$-1\r\n", Reply::Nil),
+                (Set, "+OK\r\n", Reply::Done),
+                (Set, "-ERR no such thing\r\n", Reply::Error),
+                (Add, "+OK\r\n", Reply::Done),
+                (Add, "$-1\r\n", Reply::Refused),
+                (Swap, "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", Reply::Done),
+                (Swap, "+OK\r\n+QUEUED\r\n*-1\r\n", Reply::Refused),
+                (Get, "$0\r\n\r\n", value(0)),
+            ],
         );
     }
 
@@ -158,8 +229,14 @@ mod tests {
         for text in
             ["\r\n", "+OK\n", "+PONG\r\n", ":1\r\n", "$\r\n", "$+1\r\n", "$-2\r\n", "$1\r\nabc", "*0\r\n"]
         {
-            assert_eq!(recognise(text.as_bytes()), Err(Malformed), "{text:?}");
+            assert_eq!(recognise(Operation::Get, text.as_bytes()), Err(Malformed), "{text:?}");
         }
-        assert_eq!(recognise(format!("${}\r\n", usize::MAX).as_bytes()), Err(Malformed));
+        for text in ["-OOM\r\n", "+OK\r\n-OOM\r\n", "+OK\r\n+OK\r\n"] {
+            assert_eq!(recognise(Operation::Swap, text.as_bytes()), Err(Malformed), "{text:?}");
+        }
+        let nested = "*1\r\n".repeat(3);
+        assert_eq!(recognise(Operation::Get, nested.as_bytes()), Err(Malformed));
+        let huge = format!("${}\r\n", usize::MAX);
+        assert_eq!(recognise(Operation::Get, huge.as_bytes()), Err(Malformed));
     }
 }
