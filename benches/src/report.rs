@@ -192,3 +192,26 @@ impl Display for Server {
         writeln!(f, "server memory  {:.1} MiB resident", self.resident_bytes as f64 / f64::from(1 << 20))
     }
 }
+
+/// The one in the middle, or halfway between the two that are; NaN if there is none.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => f64::NAN,
+        count if count % 2 == 0 => f64::midpoint(figures[middle - 1], figures[middle]),
+        _ => figures[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_ignores_the_outlier() {
+        assert_eq!(median(vec![3.0, 1e9, 2.0]), 3.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(Vec::new()).is_nan());
+    }
+}
