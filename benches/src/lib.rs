@@ -4,7 +4,7 @@
 //! name), [`dialect`] encodes it, a connection of the [`pool`]
 //! writes a batch of them and recognises the replies, [`tally`] counts them. [`measure`] puts that between two
 //! samples of the server's [`procfs`] counters, and [`report`] says what came out.
-//! [`contender`] starts servers for [`compare`] and [`expiry`]; [`http`] compares over HTTP, by `wrk`. [`limit`] is the server that does nothing but the protocol.
+//! [`contender`] starts servers for [`compare`] and [`expiry`]; [`http`] compares over HTTP, by `wrk`; [`engines`] without a network. [`limit`] is the server that does nothing but the protocol.
 //!
 //! Linux only: the CPU time of another process comes from `/proc`, the waiting from epoll.
 
@@ -16,6 +16,7 @@ mod connection;
 pub mod contender;
 pub mod dialect;
 pub mod endurance;
+pub mod engines;
 mod error;
 pub mod expiry;
 pub mod http;

@@ -68,6 +68,11 @@ pub fn sample(pid: u32) -> Result<Sample, Error> {
     })
 }
 
+/// Memory of this process that is not the page cache's.
+pub fn anonymous_bytes() -> Result<u64, Error> {
+    read(Path::new("/proc/self/status"), |text| parse_kib(text, "RssAnon:"))
+}
+
 /// The living children that any thread of the process has started.
 fn living_children(process: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
@@ -125,9 +130,13 @@ fn parse_schedstat(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The line `VmRSS`, in KiB although it says kB.
 fn parse_resident(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    parse_kib(text, "VmRSS:")
+}
+
+/// The line of `status` that begins so, in KiB although it says kB.
+fn parse_kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -157,6 +166,7 @@ mod tests {
     fn resident_memory_is_in_kib() {
         let text = "Name:\tlarder\nVmPeak:\t  300000 kB\nVmRSS:\t  123456 kB\nRssAnon:\t  100 kB\n";
         assert_eq!(parse_resident(text), Some(123_456 * 1024));
+        assert_eq!(parse_kib(text, "RssAnon:"), Some(100 * 1024));
         assert_eq!(parse_resident("Name:\tkthreadd\n"), None);
         assert_eq!(parse_resident("VmRSS:\t99999999999999999999 kB\n"), None);
     }
@@ -165,5 +175,6 @@ mod tests {
     fn this_process_has_counters() {
         let sample = sample(std::process::id()).expect("own counters");
         assert!(sample.resident_bytes > 0);
+        assert!(anonymous_bytes().expect("own counters") > 0);
     }
 }

@@ -286,68 +286,85 @@ fn take_up_to(waiters: &mut BTreeMap<(u64, u64), Waker>, sequence: u64) -> BTree
 #[must_use = "nothing is acknowledged before this was awaited or waited for"]
 #[derive(Debug)]
 pub struct Pending<R> {
-    inner: Arc<Inner>,
     result: Option<Result<R>>,
     values: Option<Values>,
+    until: Until,
+}
+
+/// How far the log has to get. Apart from the result, so that a result can be worked on without a look at the counter of
+/// [`Inner`]'s owners, which all threads share.
+#[derive(Debug)]
+struct Until {
+    inner: Arc<Inner>,
     mark: Mark,
-    until: u64,
+    sequence: u64,
     wrote: bool,
     ticket: Option<u64>,
+    /// The result was given out, or will never be.
+    is_over: bool,
+}
+
+impl Until {
+    fn is_reached(&self) -> bool {
+        self.inner.progress.has_reached(self.mark, self.sequence)
+    }
+
+    fn forget_ticket(&mut self) {
+        self.inner.progress.forget(self.mark, self.sequence, &mut self.ticket);
+    }
+}
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        self.forget_ticket();
+        if !self.is_over && self.wrote && !self.is_reached() {
+            // Nobody waits, but the write stands: somebody has to bring it to disk.
+            self.inner.request(self.mark, self.sequence);
+        }
+    }
 }
 
 impl<R> Pending<R> {
+    fn until(
+        inner: &Arc<Inner>,
+        mark: Mark,
+        sequence: u64,
+        result: Result<R>,
+        values: Option<Values>,
+        wrote: bool,
+    ) -> Pending<R> {
+        let until = Until { inner: Arc::clone(inner), mark, sequence, wrote, ticket: None, is_over: false };
+        Pending { result: Some(result), values, until }
+    }
+
     pub(crate) fn new(inner: &Arc<Inner>, result: R, values: Values, until: u64, wrote: bool) -> Pending<R> {
-        Pending {
-            inner: Arc::clone(inner),
-            result: Some(Ok(result)),
-            values: Some(values),
-            mark: Mark::Acknowledged,
-            until,
-            wrote,
-            ticket: None,
-        }
+        Pending::until(inner, Mark::Acknowledged, until, Ok(result), Some(values), wrote)
     }
 
     pub(crate) fn durable(inner: &Arc<Inner>, result: R, until: u64) -> Pending<R> {
-        Pending {
-            inner: Arc::clone(inner),
-            result: Some(Ok(result)),
-            values: None,
-            mark: Mark::Durable,
-            until,
-            wrote: false,
-            ticket: None,
-        }
+        Pending::until(inner, Mark::Durable, until, Ok(result), None, false)
     }
 
     pub(crate) fn failed(inner: &Arc<Inner>, error: Error) -> Pending<R> {
-        Pending {
-            inner: Arc::clone(inner),
-            result: Some(Err(error)),
-            values: None,
-            mark: Mark::Acknowledged,
-            until: 0,
-            wrote: false,
-            ticket: None,
-        }
+        Pending::until(inner, Mark::Acknowledged, 0, Err(error), None, false)
     }
 
     /// Whether there is nothing to wait for.
     pub fn is_ready(&self) -> bool {
-        matches!(self.result, Some(Err(_))) || self.inner.progress.has_reached(self.mark, self.until)
+        matches!(self.result, Some(Err(_))) || self.until.is_reached()
     }
 
     /// Works on the result before it is waited for: loads values, prepares an answer.
-    pub fn map<S>(mut self, work: impl FnOnce(R, &Values) -> S) -> Pending<S> {
-        self.forget_ticket();
-        let inner = Arc::clone(&self.inner);
-        let values = self.values.take();
-        let result = match (self.result.take(), &values) {
+    pub fn map<S>(self, work: impl FnOnce(R, &Values) -> S) -> Pending<S> {
+        let Pending { result, values, mut until } = self;
+        until.forget_ticket();
+        let result = match (result, &values) {
             (Some(Ok(result)), Some(values)) => Some(Ok(work(result, values))),
             (Some(Err(error)), _) => Some(Err(error)),
             _ => None,
         };
-        Pending { inner, result, values, mark: self.mark, until: self.until, wrote: self.wrote, ticket: None }
+        until.is_over |= result.is_none();
+        Pending { result, values, until }
     }
 
     /// Blocks until the result may be told. The thread does the writing and syncing itself where nobody else does.
@@ -356,7 +373,7 @@ impl<R> Pending<R> {
     /// [`Error::InDoubt`] or [`Error::Failed`] if the log has failed, [`Error::Closed`].
     pub fn wait(mut self) -> Result<R> {
         if !self.is_ready() {
-            self.inner.drive(self.mark, self.until);
+            self.until.inner.drive(self.until.mark, self.until.sequence);
         }
         self.take_result().unwrap_or(Err(Error::Closed))
     }
@@ -364,15 +381,13 @@ impl<R> Pending<R> {
     /// The result if it may be told, or the failure that keeps it from ever being told.
     fn take_result(&mut self) -> Option<Result<R>> {
         if self.is_ready() {
+            self.until.is_over = true;
             return self.result.take();
         }
-        let cause = self.inner.progress.failure()?;
+        let cause = self.until.inner.progress.failure()?;
         self.result = None;
-        Some(Err(if self.wrote { Error::InDoubt { cause } } else { Error::Failed { cause } }))
-    }
-
-    fn forget_ticket(&mut self) {
-        self.inner.progress.forget(self.mark, self.until, &mut self.ticket);
+        self.until.is_over = true;
+        Some(Err(if self.until.wrote { Error::InDoubt { cause } } else { Error::Failed { cause } }))
     }
 }
 
@@ -382,25 +397,16 @@ impl<R: Unpin> Future for Pending<R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
         let this = &mut *self;
         if let Some(result) = this.take_result() {
-            this.forget_ticket();
+            this.until.forget_ticket();
             return Poll::Ready(result);
         }
-        if this.inner.progress.note(this.mark, this.until, &mut this.ticket, context.waker()) {
-            this.inner.request(this.mark, this.until);
+        let Until { inner, mark, sequence, ticket, .. } = &mut this.until;
+        if inner.progress.note(*mark, *sequence, ticket, context.waker()) {
+            inner.request(*mark, *sequence);
             return Poll::Pending;
         }
-        this.forget_ticket();
+        this.until.forget_ticket();
         Poll::Ready(this.take_result().unwrap_or(Err(Error::Closed)))
-    }
-}
-
-impl<R> Drop for Pending<R> {
-    fn drop(&mut self) {
-        self.forget_ticket();
-        if self.result.is_some() && self.wrote && !self.is_ready() {
-            // Nobody waits, but the write stands: somebody has to bring it to disk.
-            self.inner.request(self.mark, self.until);
-        }
     }
 }
 

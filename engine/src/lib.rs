@@ -59,6 +59,9 @@ mod feed;
 mod flush;
 mod index;
 mod inspect;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod options;
 mod plan;
 mod recovery;

@@ -116,7 +116,16 @@ impl Values {
     /// # Errors
     /// [`Error::Damaged`] or [`Error::Io`]; never a wrong value.
     pub fn value<'v>(&'v self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<&'v [u8]> {
-        Ok(self.record(found, scratch)?.value)
+        if found.memory.is_some() {
+            return Ok(self.record(found, scratch)?.value);
+        }
+        let slot = &found.slot;
+        let segment = self.segment(slot.segment).ok_or_else(|| misplaced(slot))?;
+        let stored = segment.stored(slot.position, slot.length, scratch)?;
+        if stored.sequence != slot.sequence || stored.kind != Kind::Put {
+            return Err(misplaced(slot));
+        }
+        Ok(stored.value)
     }
 
     /// The entry with all its fields, verified.
@@ -143,37 +152,35 @@ impl Values {
     /// see [`Segment::read_record`].
     pub(crate) fn address<'v>(&self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<Address<'v>> {
         let slot = &found.slot;
-        let misplaced = || {
-            Error::damaged(file_name(slot.segment), slot.position.into(), "the record is not the one indexed")
-        };
         let head = match &found.memory {
-            Some(bytes) => Record::trusted(bytes).ok_or_else(misplaced)?,
+            Some(bytes) => Record::trusted(bytes).ok_or_else(|| misplaced(slot))?,
             None => {
-                let segment = self.segments.get(&slot.segment).ok_or_else(misplaced)?;
+                let segment = self.segments.get(&slot.segment).ok_or_else(|| misplaced(slot))?;
                 segment.read_head(slot.position, slot.length, scratch)?
             }
         };
         let address = head.address().filter(|_| head.sequence == slot.sequence);
-        address.ok_or_else(misplaced)
+        address.ok_or_else(|| misplaced(slot))
     }
 
     pub(crate) fn record<'v>(&'v self, found: &'v Found, scratch: &'v mut Vec<u8>) -> Result<Record<'v>> {
         let slot = &found.slot;
-        let misplaced = || {
-            Error::damaged(file_name(slot.segment), slot.position.into(), "the record is not the one indexed")
-        };
         let record = match &found.memory {
-            Some(bytes) => Record::trusted(bytes).ok_or_else(misplaced)?,
+            Some(bytes) => Record::trusted(bytes).ok_or_else(|| misplaced(slot))?,
             None => {
-                let segment = self.segment(slot.segment).ok_or_else(misplaced)?;
+                let segment = self.segment(slot.segment).ok_or_else(|| misplaced(slot))?;
                 segment.record(slot.position, slot.length, scratch)?
             }
         };
         if record.sequence != slot.sequence || record.kind != Kind::Put {
-            return Err(misplaced());
+            return Err(misplaced(slot));
         }
         Ok(record)
     }
+}
+
+fn misplaced(slot: &Slot) -> Error {
+    Error::damaged(file_name(slot.segment), slot.position.into(), "the record is not the one indexed")
 }
 
 /// What to list: the live entries of a namespace, in the order of their keys.
@@ -247,6 +254,9 @@ pub struct NamespacePage {
     /// Whether namespaces with live entries follow.
     pub more: bool,
 }
+
+/// For how many entries a page has room from the start.
+const PAGE_ROOM: usize = 128;
 
 /// A look at the state at one time. Notes the highest sequence that any of its answers depends on.
 #[derive(Debug)]
@@ -325,9 +335,11 @@ impl Glance {
     }
 
     pub(crate) fn scan(&mut self, state: &State, tenant: Tenant, scan: &Scan<'_>) -> Page {
-        let (slots, more) = self.slots(state, tenant, scan);
-        let found = |(key, slot)| (key, self.found(state, slot));
-        Page { items: slots.into_iter().map(found).collect(), more }
+        let mut items = Vec::with_capacity(scan.limit.min(PAGE_ROOM));
+        let more = self.each_live(state, tenant, scan, |glance, key, slot| {
+            items.push((key.clone(), glance.found(state, slot)));
+        });
+        Page { items, more }
     }
 
     /// Keys and slots of a page, and whether live entries follow.
@@ -337,22 +349,39 @@ impl Glance {
         tenant: Tenant,
         scan: &Scan<'_>,
     ) -> (Vec<(Key, Slot)>, bool) {
-        self.depends_on(state.index.changed(tenant, scan.namespace));
-        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else {
-            return (Vec::new(), false);
-        };
-        let range = state.index.range(namespace, &scan.range());
-        if scan.reverse { self.live(range.rev(), scan.limit) } else { self.live(range, scan.limit) }
+        let mut slots = Vec::with_capacity(scan.limit.min(PAGE_ROOM));
+        let more = self.each_live(state, tenant, scan, |_, key, slot| slots.push((key.clone(), slot)));
+        (slots, more)
     }
 
-    fn live<'s>(
-        &self,
+    /// Gives all live entries of a page. Whether others follow.
+    fn each_live(
+        &mut self,
+        state: &State,
+        tenant: Tenant,
+        scan: &Scan<'_>,
+        take: impl FnMut(&mut Glance, &Key, Slot),
+    ) -> bool {
+        self.depends_on(state.index.changed(tenant, scan.namespace));
+        let Some(namespace) = state.index.namespace(tenant, scan.namespace) else { return false };
+        let range = state.index.range(namespace, &scan.range());
+        if scan.reverse {
+            self.each_live_of(range.rev(), scan.limit, take)
+        } else {
+            self.each_live_of(range, scan.limit, take)
+        }
+    }
+
+    fn each_live_of<'s>(
+        &mut self,
         range: impl Iterator<Item = (&'s Key, Slot)>,
         limit: usize,
-    ) -> (Vec<(Key, Slot)>, bool) {
-        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, self.now_ms));
-        let slots = live.by_ref().take(limit).map(|(key, slot)| (key.clone(), slot)).collect();
-        (slots, live.next().is_some())
+        mut take: impl FnMut(&mut Glance, &Key, Slot),
+    ) -> bool {
+        let now_ms = self.now_ms;
+        let mut live = range.filter(|(_, slot)| !is_expired(slot.deadline, now_ms));
+        live.by_ref().take(limit).for_each(|(key, slot)| take(self, key, slot));
+        live.next().is_some()
     }
 
     pub(crate) fn pass(

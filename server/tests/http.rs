@@ -6,13 +6,16 @@ mod described;
 mod dialects;
 mod ending;
 mod framing;
+mod isolation;
 mod kestra;
 mod log;
 mod observed;
+mod pairs;
+mod places;
 mod scripts;
 mod second;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::{Server, serve_in};
 use client::Client;
@@ -20,7 +23,7 @@ use client::Client;
 /// A server, and a directory that goes away with it.
 struct Fixture {
     server: Server,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -28,7 +31,12 @@ impl Fixture {
     fn start<'a>(flags: impl IntoIterator<Item = &'a str>) -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let server = Server::spawn(command(directory.path(), flags).arg("--log=error"));
-        Fixture { server, _directory: directory }
+        Fixture { server, directory }
+    }
+
+    /// Where the store is.
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     fn connect(&self) -> Client {

@@ -224,7 +224,7 @@ fn a_damaged_value_is_an_error_and_never_a_wrong_value() {
 }
 
 /// Changes a byte of `text` wherever it stands in a file of the directory. Returns in how many places.
-fn damage(directory: &Path, text: &[u8]) -> usize {
+pub(crate) fn damage(directory: &Path, text: &[u8]) -> usize {
     let mut places = 0;
     for file in fs::read_dir(directory).unwrap() {
         let path = file.unwrap().path();

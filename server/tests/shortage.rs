@@ -17,7 +17,11 @@ const SIZES: [&str; 6] = ["--log", "off", "--segment-bytes", "1048576", "--reser
 
 /// Sets values until one is refused. Returns how many were not, and the refusal.
 fn fill(client: &mut Client, prefix: &str) -> (usize, String) {
-    let value = "x".repeat(200_000);
+    fill_with(client, prefix, 200_000)
+}
+
+fn fill_with(client: &mut Client, prefix: &str, bytes: usize) -> (usize, String) {
+    let value = "x".repeat(bytes);
     for number in 0.. {
         let reply = client.ask(&format!("SET {prefix}{number} \"{value}\""));
         if !reply.starts_with("OK ") {
@@ -25,6 +29,16 @@ fn fill(client: &mut Client, prefix: &str) -> (usize, String) {
         }
     }
     unreachable!("it fills up")
+}
+
+/// Has the server find no descriptor for another file of the log, and leaves in those that it has no room for 50,000 bytes.
+pub(crate) fn leave_no_room(server: &Server, client: &mut Client) {
+    // Whatever is open stays so.
+    set_soft_limit(server, Resource::Nofile, Some(3));
+    for (prefix, bytes) in [("k", 200_000), ("m", 50_000)] {
+        let (_, refused) = fill_with(client, prefix, bytes);
+        assert!(refused.starts_with("ERR NOSPACE ") && refused.contains("ulimit -n"), "{refused}");
+    }
 }
 
 fn set_soft_limit(server: &Server, resource: Resource, soft: Option<u64>) {
@@ -92,10 +106,7 @@ fn a_limit_on_open_files() {
     let server = Server::spawn(serve_in(directory.path()).args(SIZES));
     let mut client = server.connect();
     assert!(client.ask("SET first 1").starts_with("OK "));
-    // Whatever is open stays so.
-    set_soft_limit(&server, Resource::Nofile, Some(3));
-    let (_, refused) = fill(&mut client, "k");
-    assert!(refused.starts_with("ERR NOSPACE ") && refused.contains("ulimit -n"), "{refused}");
+    leave_no_room(&server, &mut client);
     assert_eq!(client.ask("GET first"), "VAL 1 - 1");
     set_soft_limit(&server, Resource::Nofile, Some(500));
     let value = "x".repeat(900_000);

@@ -3,6 +3,7 @@
 
 use clap::{Parser, ValueEnum};
 use larder_benches::key::key;
+use larder_benches::procfs::anonymous_bytes;
 use larder_benches::random::Random;
 use larder_benches::value::Values;
 use larder_engine::{Address, Durability, Expiry, Options, Put, Store, Tenant};
@@ -147,13 +148,6 @@ fn fill(store: &Store, arguments: &Arguments) -> Result<()> {
         written.wait()??;
     }
     Ok(())
-}
-
-/// Memory of this process that is not the page cache's.
-fn anonymous_bytes() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 fn remove_hints(directory: &Path) -> Result<()> {

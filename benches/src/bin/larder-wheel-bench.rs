@@ -3,6 +3,7 @@
 //! that its memory can be told.
 
 use clap::{Parser, ValueEnum};
+use larder_benches::procfs::anonymous_bytes;
 use larder_benches::random::Random;
 use larder_engine::wheel::{Progress, Timer, Wheel};
 use rustix::time::{ClockId, clock_gettime};
@@ -93,7 +94,7 @@ fn measure(count: u32, span: Span) -> Result<String> {
     let fill = timed(count, || {
         timers.extend((0..count).map(|number| wheel.insert(span.draw(&mut random), (number, 0))));
     });
-    let resident = anonymous_bytes()?.saturating_sub(before + size_of_val(&*timers));
+    let resident = anonymous_bytes()?.saturating_sub(before + size_of_val(&*timers) as u64);
     let bytes = wheel.bytes();
 
     // In random order, after which neighbours in a list are not neighbours in memory any more.
@@ -138,13 +139,13 @@ fn measure(count: u32, span: Span) -> Result<String> {
     }
     calls.sort_unstable();
     let call = |percent: usize| calls[calls.len() * percent / 100].as_secs_f64() * 1e6;
-    let each = |bytes: usize| bytes as f64 / f64::from(count);
+    let each = |bytes: u64| bytes as f64 / f64::from(count);
     Ok(format!(
         "{fill:>6.0} {reschedule:>10.0} {cancel:>6.0} {insert:>6.0} {tick:>6.0} {expire:>7.0} \
          {:>9.0} {:>9.0} {:>6.1} {:>9.1}",
         call(50),
         call(99),
-        each(bytes),
+        each(bytes as u64),
         each(resident)
     ))
 }
@@ -175,11 +176,4 @@ fn timed(operations: u32, work: impl FnOnce()) -> f64 {
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
-}
-
-/// Memory of this process that is not the page cache's.
-fn anonymous_bytes() -> Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? * 1024)
 }

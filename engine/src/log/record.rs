@@ -89,6 +89,16 @@ pub struct Record<'a> {
     pub creation: u64,
 }
 
+/// A record as it is read for its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) sequence: u64,
+    pub(crate) value: &'a [u8],
+    /// Length of all of it.
+    pub(crate) length: usize,
+}
+
 /// A record as it is seen in passing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outline<'a> {
@@ -146,6 +156,22 @@ impl<'a> Record<'a> {
             return Err(RecordError::Body);
         }
         Ok(record)
+    }
+
+    /// As [`Record::decode`], of what a read needs: the texts are verified, and not looked at any further.
+    pub(crate) fn decode_value(
+        bytes: &'a [u8],
+        salt: Salt,
+        position: u32,
+    ) -> Result<Stored<'a>, RecordError> {
+        let header = Header::decode(bytes, salt, position)?;
+        let body = bytes.get(header.head_bytes()..header.record_bytes()).ok_or(RecordError::CutOff)?;
+        if checksum(salt, position, body) != header.body_checksum {
+            return Err(RecordError::Body);
+        }
+        let value = body.get(header.description_bytes..).ok_or(RecordError::Body)?;
+        let (kind, sequence, length) = (header.kind, header.sequence, header.record_bytes());
+        Ok(Stored { kind, sequence, value, length })
     }
 
     /// As [`Record::decode`], but without verifying description and value, which may then be anything.
@@ -367,6 +393,8 @@ mod tests {
             let bytes = sealed(&record, position);
             prop_assert_eq!(Record::decode(&bytes, salt(), position), Ok(record));
             prop_assert_eq!(Record::trusted(&bytes), Some(record));
+            let stored = Stored { kind: record.kind, sequence: numbers[0], value: &value, length: bytes.len() };
+            prop_assert_eq!(Record::decode_value(&bytes, salt(), position), Ok(stored));
         }
     }
 
@@ -377,6 +405,7 @@ mod tests {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(Record::decode(&bad, salt(), 1000).is_err(), "bit {bit}");
+            assert!(Record::decode_value(&bad, salt(), 1000).is_err(), "bit {bit}");
         }
     }
 
@@ -403,6 +432,7 @@ mod tests {
         let bytes = sealed(&sample(), 0);
         for length in 0..bytes.len() {
             assert_eq!(Record::decode(&bytes[..length], salt(), 0), Err(RecordError::CutOff));
+            assert_eq!(Record::decode_value(&bytes[..length], salt(), 0), Err(RecordError::CutOff));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::format::Salt;
 use super::header::SegmentKind;
-use super::record::{HEADER_BYTES, Record, RecordError};
+use super::record::{HEADER_BYTES, Record, RecordError, Stored};
 use crate::address::{KEY_BYTES_MAX, NAMESPACE_BYTES_MAX};
 use crate::disk::{DiskFile, Map, read_exact_at};
 use crate::error::{Error, Result};
@@ -97,6 +97,21 @@ impl Segment {
     ) -> Result<Record<'s>> {
         let bytes = self.bytes(position, length, scratch)?;
         self.verified(position, bytes)
+    }
+
+    /// As [`Segment::record`], of what a read needs.
+    pub(crate) fn stored<'s>(
+        &'s self,
+        position: u32,
+        length: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Stored<'s>> {
+        let bytes = self.bytes(position, length, scratch)?;
+        match Record::decode_value(bytes, self.salt, position) {
+            Ok(stored) if stored.length == bytes.len() => Ok(stored),
+            Ok(_) => Err(self.damaged(position, RecordError::Head)),
+            Err(error) => Err(self.damaged(position, error)),
+        }
     }
 
     /// As [`Segment::record`], always read into `scratch`: an error of the medium is an error then, where reading through a

@@ -1,6 +1,6 @@
 //! `larder ls`
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use larder_client::reply::Item;
 use larder_client::request::List;
 
@@ -40,14 +40,28 @@ pub(crate) struct Ls {
     /// With the values
     #[arg(long)]
     values: bool,
+    /// Whether it is an error, with exit code 1, if there are none
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    error_on_missing: bool,
 }
 
 impl Ls {
     pub(super) fn run(&self, target: &Target) -> Result<Status, Failure> {
         let mut session = target.open()?;
         let mut cursor = self.cursor.clone();
+        let mut found = false;
         loop {
             let page = session.call(&self.request(cursor.as_deref()))?;
+            found |= !page.items.is_empty();
             self.show(&mut session, page.items)?;
             cursor = page.next;
             if !self.all || cursor.is_none() {
@@ -56,6 +70,10 @@ impl Ls {
         }
         if let Some(cursor) = cursor {
             more_follow(&mut session, &cursor)?;
+        }
+        if !found && self.error_on_missing {
+            let answer = Object::new().text("prefix", &self.prefix).text("result", "absent");
+            return session.no(answer, &format!("there is no entry whose key begins with {:?}", self.prefix));
         }
         session.done()
     }

@@ -1,12 +1,11 @@
 //! Deleting by prefix: a portion at a time, so that it holds up nobody, however much there is to delete.
 //!
-//! Each portion is deleted as a whole; after it others have their turn. It goes through the keys once, in their order: what is
-//! there throughout is deleted, and what is set meanwhile may be or not. Only the last portion is waited for, since the log
-//! keeps their order.
+//! Each portion is deleted as a whole, and waited for until it is acknowledged. Then others have their turn: a lock that is
+//! taken again at once is had before those who wait for it are awake. It goes through the keys once, in their order: what is
+//! there throughout is deleted, and what is set meanwhile may be or not.
 
 use larder_engine::{Cleared, Error, Pending, Scan};
 use larder_protocol::Verb;
-use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use super::need::need_of;
@@ -51,12 +50,12 @@ pub(crate) async fn sweep(
         let (pending, portion) = delete_portion(shared, session, namespace, prefix, after.as_deref()).await;
         match portion {
             Portion::Deleted(Cleared { count: deleted, last, more }) => {
+                if let Err(error) = pending.await {
+                    return Err(refused(shared, error));
+                }
                 count += deleted;
                 if !more {
-                    return match pending.await {
-                        Ok(()) => Ok(count),
-                        Err(error) => Err(refused(shared, error)),
-                    };
+                    return Ok(count);
                 }
                 after = last;
             }
@@ -67,8 +66,6 @@ pub(crate) async fn sweep(
         if stop.is_cancelled() {
             return Err(Unswept::Stopping);
         }
-        drop(pending);
-        yield_now().await;
     }
 }
 

@@ -1,25 +1,30 @@
 //! The body of a request: of the right kind, within its limit and its time, and as text.
 
 use std::error::Error;
+use std::io;
 use std::ops::Deref;
 
-use axum::body::{Body, HttpBody};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Frame;
 use larder_protocol::Code;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
 use crate::rooms::{PATIENCE, Room, SMALL_BYTES};
+use crate::shared::Shared;
 use crate::terms::Terms;
 
-/// A body that was read. A long one has a place among those that all connections share, until it is done with.
-#[derive(Debug)]
+/// A body that was read. A long one has a place among those that all connections share, and one that is longer than any line but
+/// a transaction a second one, until it is done with.
+#[derive(Debug, Default)]
 pub(crate) struct Received {
     bytes: BytesMut,
-    room: Option<Room>,
+    line_room: Option<Room>,
+    transaction_room: Option<Room>,
 }
 
 impl Deref for Received {
@@ -30,30 +35,71 @@ impl Deref for Received {
     }
 }
 
+impl Received {
+    /// Waits for the places that so many bytes more need.
+    async fn make_room(&mut self, more: usize, shared: &Shared) -> io::Result<()> {
+        let (terms, bytes) = (&shared.terms, self.bytes.len() + more);
+        if self.line_room.is_none() && bytes > SMALL_BYTES {
+            self.line_room = Some(terms.lines.take().await?);
+        }
+        if self.transaction_room.is_none() && bytes > shared.limits.lines().line_bytes {
+            self.transaction_room = Some(terms.transactions.take().await?);
+        }
+        Ok(())
+    }
+
+    fn has_places(&self) -> bool {
+        self.line_room.is_some()
+    }
+
+    /// Whether it has a place that others may be waiting for.
+    fn keeps_others_waiting(&self, terms: &Terms) -> bool {
+        self.line_room.is_some() && terms.lines.are_taken()
+            || self.transaction_room.is_some() && terms.transactions.are_taken()
+    }
+}
+
+/// Reads a body of at most as many bytes as a line of the line protocol.
+pub(crate) async fn read(body: Body, shared: &Shared) -> Result<Received, Problem> {
+    read_up_to(body, shared, shared.limits.lines().line_bytes).await
+}
+
 /// Reads a body of at most so many bytes.
-pub(crate) async fn read(body: Body, terms: &Terms, bytes_max: usize) -> Result<Received, Problem> {
-    let mut body = Limited::new(body, bytes_max);
-    let mut received = Received { bytes: BytesMut::new(), room: None };
+pub(crate) async fn read_up_to(body: Body, shared: &Shared, bytes_max: usize) -> Result<Received, Problem> {
+    // Before any of it is asked for.
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
-    let deadline = Instant::now() + terms.line_timeout;
+    let mut body = Limited::new(body, bytes_max);
+    let mut received = Received::default();
+    let deadline = Instant::now() + shared.terms.line_timeout;
     loop {
-        let patience = match &received.room {
-            Some(_) if terms.lines.are_taken() => deadline.min(Instant::now() + PATIENCE),
-            _ => deadline,
+        let data = match next(&mut body, &received, &shared.terms, deadline).await? {
+            None => return Ok(received),
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(bytes_max)),
+            Some(Err(error)) => return Err(broken_off(&*error)),
         };
-        let data = match timeout_at(patience, body.frame()).await {
-            Ok(None) => return Ok(received),
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(too_large(bytes_max)),
-            Ok(Some(Err(error))) => return Err(broken_off(&*error)),
-            Err(_) => return Err(Problem::of(Code::Idle, "the body did not come in time")),
-        };
-        if received.room.is_none() && received.bytes.len() + data.len() > SMALL_BYTES {
-            received.room = Some(terms.lines.take().await.map_err(|error| broken_off(&error))?);
-        }
+        received.make_room(data.len(), shared).await.map_err(|error| broken_off(&error))?;
         received.bytes.extend_from_slice(&data);
+    }
+}
+
+/// What comes next of a body; not waited for past its deadline, nor for long while others wait for its places.
+async fn next(
+    body: &mut Limited<Body>,
+    received: &Received,
+    terms: &Terms,
+    deadline: Instant,
+) -> Result<Option<Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>>, Problem> {
+    loop {
+        let look = Instant::now() + PATIENCE;
+        let until = if received.has_places() { deadline.min(look) } else { deadline };
+        match timeout_at(until, body.frame()).await {
+            Ok(frame) => return Ok(frame),
+            Err(_) if until < deadline && !received.keeps_others_waiting(terms) => {}
+            Err(_) => return Err(last(Problem::of(Code::Idle, "the body did not come in time"))),
+        }
     }
 }
 
@@ -95,7 +141,12 @@ fn media_type_in(value: &[u8]) -> &[u8] {
 
 #[cold]
 fn too_large(bytes_max: usize) -> Problem {
-    Problem::of(Code::TooBig, format!("the body is over its limit of {bytes_max} bytes"))
+    last(Problem::of(Code::TooBig, format!("the body is over its limit of {bytes_max} bytes")))
+}
+
+/// Tells the client that no other request is taken after one whose body was not read to its end.
+fn last(problem: Problem) -> Problem {
+    problem.with_header(CONNECTION, HeaderValue::from_static("close"))
 }
 
 #[cold]

@@ -1,7 +1,7 @@
 //! Who a request comes from, and so where it acts and what it may do.
 //!
-//! An access key comes as `Authorization: Bearer TOKEN`, or as the password of `Basic`, whatever the user. A request without
-//! one is that of a client of the line protocol that has not authenticated.
+//! An access key comes as `Authorization: Bearer TOKEN`, or as the password of `Basic`, whatever the user. Where keys are
+//! wanted, a request without one gets no further than here.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use larder_protocol::{Code, Command, Verb};
 use super::App;
 use super::connection::{Connection, Counted};
 use super::problem::Problem;
-use crate::access::{Grant, Session};
+use crate::access::{Denial, Grant, Session};
 use crate::command::{
     Answer, Failure, Manner, SHUTDOWN, Scope, Survey, Unswept, execute, is_long, lists, need_of, refusal,
     survey, sweep,
@@ -204,6 +204,10 @@ impl FromRequestParts<Arc<App>> for Caller {
             } else {
                 Problem::unauthorized("there are no access keys on this server; send no token")
             });
+        }
+        // Before a body is asked for, or looked at: who shows no key does not get to use what others wait for.
+        if session.grant().is_nobodys() {
+            return Err(Problem::denied(Denial::NoAuth));
         }
         let route = parts.extensions.get::<MatchedPath>();
         let interface = route.map_or(Interface::Http, |route| Interface::of_route(route.as_str()));

@@ -1,12 +1,13 @@
 //! One connection of HTTP, 1.1 or 2 as the client begins: served until it is over, idle for too long, or the server stops.
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,12 +18,16 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::strict::Strict;
-use crate::rooms::{PATIENCE, Room};
+use crate::metrics::{Interface, MALFORMED, Metrics};
+use crate::rooms::{PATIENCE, Room, SMALL_BYTES};
+use crate::shared::Shared;
 use crate::terms::Terms;
 
 /// Time that a connection may lie idle between two requests, unless the settings say less.
@@ -31,11 +36,12 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 const HEAD_BYTES_MAX: u16 = 32 * 1024;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
-/// Requests at the same time over one connection of HTTP/2.
-const STREAMS_MAX: u32 = 64;
-/// Bytes of one body that may be under way over HTTP/2, and of all of them on a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Requests at the same time over one connection of HTTP/2, each of which may have a piece of its answer wait to be sent.
+const STREAMS_MAX: u32 = 32;
+/// Bytes of bodies that may be under way over HTTP/2, of one of them and of all on a connection: the least that there is.
+const WINDOW: u32 = 65_535;
+/// Bytes of an answer that are handed on at once, and what may wait of one answer over HTTP/2 for its client to take it.
+const PIECE_BYTES: usize = SMALL_BYTES;
 /// Time between two looks whether the other end of a connection of HTTP/2 is still there, and for it to answer.
 const PING_PAUSE: Duration = Duration::from_secs(30);
 const PING_TIME: Duration = Duration::from_secs(15);
@@ -45,12 +51,13 @@ pub(super) async fn serve<S>(
     stream: S,
     peer: SocketAddr,
     router: Router,
-    terms: &Terms,
+    shared: &Shared,
     shutdown: CancellationToken,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let terms = &shared.terms;
     let activity = Arc::new(Activity::default());
     let connection = Connection { peer, activity: Arc::clone(&activity) };
     let service = Requests { connection, router: TowerToHyperService::new(router) };
@@ -59,7 +66,7 @@ where
     let mut ending = false;
     loop {
         tokio::select! {
-            served = connection.as_mut() => return served.map_err(io::Error::other),
+            served = connection.as_mut() => return served.map_err(|error| broken_off(error, &shared.metrics)),
             () = shutdown.cancelled(), if !ending => {}
             stuck = activity.ceased(terms) => {
                 if ending || stuck {
@@ -71,6 +78,17 @@ where
         ending = true;
         connection.as_mut().graceful_shutdown();
     }
+}
+
+/// Counts what was no request, which no handler has seen: the library has told the client, and closes.
+#[cold]
+fn broken_off(error: Box<dyn Error + Send + Sync>, metrics: &Metrics) -> io::Error {
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse_too_large() => metrics.rejected(Interface::Http, Code::TooLong, 1),
+        Some(error) if error.is_parse() => metrics.ended_with(Interface::Http, MALFORMED),
+        _ => {}
+    }
+    io::Error::other(error)
 }
 
 fn builder(terms: &Terms) -> Builder<TokioExecutor> {
@@ -88,8 +106,9 @@ fn builder(terms: &Terms) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_BYTES_MAX.into())
         .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(PIECE_BYTES)
         .keep_alive_interval(PING_PAUSE)
         .keep_alive_timeout(PING_TIME);
     builder
@@ -114,7 +133,7 @@ impl Service<Request<Incoming>> for Requests {
         Box::pin(async move {
             let response = answer.await?;
             let sending = Counted::new(&handling.activity, |activity| &activity.sending);
-            Ok(response.map(|body| Sending { body, counted: sending, _rooms: Vec::new() }))
+            Ok(response.map(|body| Sending::new(body, sending, Vec::new()).followed()))
         })
     }
 }
@@ -134,7 +153,9 @@ impl Connection {
 
     /// Counts one that holds a place which others may wait for.
     pub(super) fn holding(&self) -> Counted {
-        Counted::new(&self.activity, |activity| &activity.holding)
+        let counted = Counted::new(&self.activity, |activity| &activity.holding);
+        self.activity.held.notify_one();
+        counted
     }
 
     /// Has an answer keep its places until it is sent.
@@ -143,12 +164,15 @@ impl Connection {
             return response;
         }
         let counted = self.holding();
-        response.map(|body| Body::new(Sending { body, counted, _rooms: rooms }))
+        response.map(|body| Body::new(Sending::new(body, counted, rooms)))
     }
 }
 
 /// What goes on on a connection, and whether anything moves. It is looked at from time to time, so that a request does not
 /// have to look at the clock for it.
+///
+/// While answers have places that others may wait for, it is looked at more often, and at each large answer by itself: over HTTP/2
+/// others that go on over the same connection are no reason for one that its client does not take to keep its place.
 #[derive(Debug, Default)]
 struct Activity {
     /// Requests that the server is at work on.
@@ -159,6 +183,19 @@ struct Activity {
     holding: AtomicUsize,
     /// Something has moved since the last look.
     moved: AtomicBool,
+    /// There is one more that has places.
+    held: Notify,
+    /// Answers of more than a piece.
+    large: Mutex<Vec<Arc<Progress>>>,
+}
+
+/// How a large answer goes on.
+#[derive(Debug)]
+struct Progress {
+    /// A piece of it was taken since the last look.
+    moved: AtomicBool,
+    /// It waits for more to be told, and not for its client.
+    waits: AtomicBool,
 }
 
 impl Activity {
@@ -167,26 +204,59 @@ impl Activity {
         self.moved.store(true, Ordering::Relaxed);
     }
 
+    /// Follows a large answer from here on.
+    fn follow(&self) -> Arc<Progress> {
+        let progress = Arc::new(Progress { moved: AtomicBool::new(true), waits: AtomicBool::new(false) });
+        self.large.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&progress));
+        progress
+    }
+
+    fn forget(&self, progress: &Arc<Progress>) {
+        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        large.retain(|other| !Arc::ptr_eq(other, progress));
+    }
+
+    /// Whether there is a large answer of which its client has taken nothing since the last look.
+    fn has_stuck(&self) -> bool {
+        let large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stuck = false;
+        for progress in large.iter() {
+            let moved = progress.moved.swap(false, Ordering::Relaxed);
+            stuck |= !moved && !progress.waits.load(Ordering::Relaxed);
+        }
+        stuck
+    }
+
     /// Returns once nothing has moved for too long, and not for twice that; and whether there is something that should.
     async fn ceased(&self, terms: &Terms) -> bool {
         let mut still = Duration::ZERO;
+        let mut was_holding = false;
         loop {
             let sending = self.sending.load(Ordering::Relaxed) > 0;
             let holding = self.holding.load(Ordering::Relaxed) > 0;
-            let patience = match (sending, holding) {
-                (false, _) => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
-                (true, true) if terms.replies.are_taken() || terms.listings.are_taken() => PATIENCE,
-                (true, _) => terms.write_timeout,
+            // Between two looks while it holds places there is the patience with who keeps them.
+            let stuck = self.has_stuck() && was_holding && holding;
+            if stuck && (terms.replies.are_taken() || terms.listings.are_taken()) {
+                return true;
+            }
+            let patience = match sending {
+                false => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
+                true => terms.write_timeout,
             };
             if self.moved.swap(false, Ordering::Relaxed) || self.handling.load(Ordering::Relaxed) > 0 {
                 still = Duration::ZERO;
             } else if still >= patience {
                 return sending;
             }
+            was_holding = holding;
+            let began = Instant::now();
             // While it holds places, others may come to wait for them at any time.
-            let pause = if holding { PATIENCE } else { patience };
-            sleep(pause).await;
-            still = still.saturating_add(pause);
+            if holding {
+                sleep(PATIENCE).await;
+            } else {
+                _ = timeout(patience, self.held.notified()).await;
+            }
+            still = still.saturating_add(began.elapsed());
         }
     }
 }
@@ -213,12 +283,53 @@ impl Drop for Counted {
     }
 }
 
-/// The body of an answer on its way out.
+/// The body of an answer on its way out, in small pieces.
+///
+/// The library takes the next piece once it has sent, or has room for, those before. So a large answer is let go of, with its
+/// places, when it is all but sent, and what its client has not taken has a bound.
 #[derive(Debug)]
 struct Sending {
     body: Body,
+    /// What is left of a frame that is longer than a piece.
+    rest: Bytes,
     counted: Counted,
+    /// Of one that is followed.
+    progress: Option<Arc<Progress>>,
     _rooms: Vec<Room>,
+}
+
+impl Sending {
+    fn new(body: Body, counted: Counted, rooms: Vec<Room>) -> Sending {
+        Sending { body, rest: Bytes::new(), counted, progress: None, _rooms: rooms }
+    }
+
+    /// Has its progress looked at, if it is of more than a piece.
+    fn followed(mut self) -> Sending {
+        let is_large = self.body.size_hint().exact().is_none_or(|bytes| bytes > PIECE_BYTES as u64);
+        self.progress = is_large.then(|| self.counted.activity.follow());
+        self
+    }
+
+    /// A piece was asked for, and is there or not.
+    fn note(&self, is_there: bool) {
+        if let Some(progress) = &self.progress {
+            progress.waits.store(!is_there, Ordering::Relaxed);
+            if is_there {
+                progress.moved.store(true, Ordering::Relaxed);
+            }
+        }
+        if is_there {
+            self.counted.activity.note();
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.progress {
+            self.counted.activity.forget(progress);
+        }
+    }
 }
 
 impl HttpBody for Sending {
@@ -229,18 +340,58 @@ impl HttpBody for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_ready() {
-            self.counted.activity.note();
-        }
-        frame
+        let polled = if self.rest.is_empty() {
+            Pin::new(&mut self.body).poll_frame(context)
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))))
+        };
+        self.note(polled.is_ready());
+        let frame = ready!(polled);
+        let rest = &mut self.rest;
+        let piece = |mut data: Bytes| {
+            *rest = data.split_off(data.len().min(PIECE_BYTES));
+            data
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower().saturating_add(rest));
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper.saturating_add(rest));
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_goes_out_in_small_pieces() {
+        for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 10 * PIECE_BYTES] {
+            let activity = Arc::new(Activity::default());
+            let counted = Counted::new(&activity, |activity| &activity.sending);
+            let whole: Vec<u8> = (0..251).cycle().take(length).collect();
+            let mut sending = Sending::new(Body::from(whole.clone()), counted, Vec::new());
+            let mut sent = Vec::new();
+            while !sending.is_end_stream() {
+                assert_eq!(sending.size_hint().exact(), Some((length - sent.len()) as u64));
+                let piece = sending.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert!((1..=PIECE_BYTES).contains(&piece.len()));
+                sent.extend_from_slice(&piece);
+            }
+            assert_eq!(sent, whole);
+            assert_eq!(activity.sending.load(Ordering::Relaxed), 1);
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tracing::{Instrument, Level, debug, debug_span};
 
 use super::App;
@@ -53,16 +53,17 @@ pub(super) async fn front(State(app): State<Arc<App>>, request: Request, next: N
     let given = request.headers().get(&REQUEST_ID).filter(|id| is_sane(id)).cloned();
     let id = given.unwrap_or_else(|| app.request_ids.next());
     // The pattern, not the path, which holds keys.
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("-", MatchedPath::as_str);
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("-", MatchedPath::as_str);
+    let interface = Interface::of_route(if matched.is_some() { route } else { request.uri().path() });
     let seen = tracing::enabled!(Level::DEBUG);
     let mut response = match app.guard.check(&request, !app.shared.registry.has_keys()) {
         Ok(()) if seen => watched(&id, route, request, next).await,
         Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => super::refused(interface, problem),
     };
     if let Some(problem) = response.extensions().get::<Problem>() {
-        app.shared.metrics.ended_with(Interface::of_route(route), problem.code);
+        app.shared.metrics.ended_with(interface, problem.code);
         if problem.status.is_server_error() {
             let (id, Parts { status, code, .. }) = (id.to_str().unwrap_or("-"), &**problem);
             app.failures.warn(format_args!("request {id} was answered {status}, {code}"));

@@ -14,12 +14,14 @@ mod body;
 mod caller;
 mod condition;
 mod connection;
+mod description;
 mod envelope;
 mod front;
 mod guard;
 mod health;
 mod hooklistener;
 mod kestra;
+mod keys;
 mod native;
 mod openapi;
 mod outlet;
@@ -38,9 +40,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,6 +54,7 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::metrics::Interface;
 use crate::seldom::Seldom;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -118,8 +121,12 @@ impl Http {
         };
         match opened {
             None => Ok(()),
-            Some(Stream::Plain(tcp)) => connection::serve(tcp, peer, self.router, terms, shutdown).await,
-            Some(Stream::Tls(tls)) => connection::serve(tls, peer, self.router, terms, shutdown).await,
+            Some(Stream::Plain(tcp)) => {
+                connection::serve(tcp, peer, self.router, &self.app.shared, shutdown).await
+            }
+            Some(Stream::Tls(tls)) => {
+                connection::serve(tls, peer, self.router, &self.app.shared, shutdown).await
+            }
         }
     }
 }
@@ -205,8 +212,15 @@ fn cors(guard: &Guard) -> Option<CorsLayer> {
     Some(layer)
 }
 
-async fn no_route() -> impl IntoResponse {
-    Problem::new(StatusCode::NOT_FOUND, "ROUTE", "there is nothing at this path")
+async fn no_route(uri: Uri) -> Response {
+    let problem = Problem::new(StatusCode::NOT_FOUND, "ROUTE", "there is nothing at this path");
+    refused(Interface::of_route(uri.path()), problem)
+}
+
+/// What is refused before it gets to its interface, in the shape of that.
+fn refused(interface: Interface, problem: Problem) -> Response {
+    let response = problem.into_response();
+    if interface == Interface::Kestra { kestra::in_own_shape(response) } else { response }
 }
 
 async fn no_method() -> impl IntoResponse {

@@ -1,16 +1,18 @@
 //! What a path names, percent-decoded exactly once.
 //!
 //! A route has one segment for a namespace, in which a slash is written `%2F`, and takes the rest of the path for the key,
-//! in which it may stand as it is. Whether the names are allowed is checked where they are put together with the tenant:
-//! nothing that a path says can lead out of that.
+//! in which it may stand as it is. A namespace is checked here, also for what finds nothing in one that cannot be; a key where
+//! it is put together with the tenant: nothing that a path says can lead out of that.
 
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use larder_engine::check_namespace;
 use larder_protocol::Code;
 
 use super::problem::Problem;
+use crate::command::refusal;
 
 /// The segments of a path that its route has names for.
 #[derive(Debug)]
@@ -38,8 +40,11 @@ impl<S: Send + Sync> FromRequestParts<Arc<S>> for Segments {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<S>) -> Result<Segments, Problem> {
         let params = RawPathParams::from_request_parts(parts, state).await;
-        params
-            .map(Segments)
-            .map_err(|_| Problem::of(Code::Encoding, "the path is not UTF-8 once it is percent-decoded"))
+        let params = params
+            .map_err(|_| Problem::of(Code::Encoding, "the path is not UTF-8 once it is percent-decoded"))?;
+        if let Some((_, namespace)) = params.iter().find(|(name, _)| *name == "namespace") {
+            check_namespace(namespace).map_err(|error| refusal(&error.into()))?;
+        }
+        Ok(Segments(params))
     }
 }

@@ -9,6 +9,9 @@ use percent_encoding::percent_decode;
 
 use super::problem::Problem;
 
+/// More options than any request has: each is compared with those before it.
+const OPTIONS_MAX: usize = 16;
+
 /// Options that were not taken yet. A handler takes those that it knows, and then [ends](Query::end) it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -22,6 +25,9 @@ impl Query {
             let (name, value) = (decode(name)?, decode(value)?);
             if options.iter().any(|(other, _)| *other == name) {
                 return Err(Problem::of(Code::BadOpt, format!("the option {name} is given twice")));
+            }
+            if options.len() == OPTIONS_MAX {
+                return Err(Problem::of(Code::BadOpt, format!("there are more than {OPTIONS_MAX} options")));
             }
             options.push((name, value));
         }
@@ -145,6 +151,9 @@ mod tests {
     #[test]
     fn nothing_is_ignored() {
         assert_eq!(Query::parse("a=1&%61=2").unwrap_err().code, "BADOPT");
+        let many = |count| (0..count).map(|number| format!("o{number}&")).collect::<String>();
+        assert!(Query::parse(&many(OPTIONS_MAX)).is_ok());
+        assert_eq!(Query::parse(&many(OPTIONS_MAX + 1)).unwrap_err().code, "BADOPT");
         assert_eq!(Query::parse("a=%ff").unwrap_err().code, "ENCODING");
         assert_eq!(Query::parse("a=1").unwrap().end().unwrap_err().code, "BADOPT");
         assert_eq!(Query::parse("a=2").unwrap().flag("a").unwrap_err().code, "BADARG");

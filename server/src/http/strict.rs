@@ -12,9 +12,11 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 /// How a connection that speaks HTTP/2 begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,6 +26,11 @@ const PREFACE_LINE: usize = 16;
 const END: &[u8] = b"\0\r\n\r\n";
 /// Longest line. The library's limit on a whole head is lower; this one bounds what is kept here of a line in pieces.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// What is kept for the next one.
+const LINE_BYTES_USUAL: usize = 1024;
+/// How long a client has to finish a request that was refused before its end, and how much of that is thrown away at a time.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4096;
 /// Digits of a size of a chunk.
 const CHUNK_DIGITS_MAX: usize = 15;
 
@@ -34,11 +41,13 @@ pub(super) struct Strict<S> {
     framing: Framing,
     /// What is left to be read of the end, once something was against the rules.
     end: Option<&'static [u8]>,
+    /// How long the close waits for what the client is still sending, once it has begun.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Strict<S> {
     pub(super) fn new(inner: S) -> Strict<S> {
-        Strict { inner, framing: Framing::default(), end: None }
+        Strict { inner, framing: Framing::default(), end: None, linger: None }
     }
 }
 
@@ -67,7 +76,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
     }
@@ -89,7 +98,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
+            if this.end.is_none() && this.framing.is_between_requests() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        // A socket that is closed with input unread is reset, and takes from the client the answer that it has not read yet.
+        let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut scratch = [0; LINGER_BYTES];
+        loop {
+            if linger.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut unread = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(&mut this.inner).poll_read(context, &mut unread));
+            if read.is_err() || unread.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -128,6 +156,11 @@ enum At {
 struct Violation;
 
 impl Framing {
+    /// Whether all is there of what was begun.
+    fn is_between_requests(&self) -> bool {
+        matches!(self.at, At::Start | At::Request | At::Free) && self.line.is_empty()
+    }
+
     /// Follows the next bytes of the input. The error is how many of them may be passed on.
     fn pass(&mut self, bytes: &[u8]) -> Result<(), usize> {
         let mut done = 0;
@@ -192,6 +225,7 @@ impl Framing {
             line.extend_from_slice(&bytes[..end]);
             self.complete(&line)?;
             line.clear();
+            line.shrink_to(LINE_BYTES_USUAL);
             self.line = line;
         }
         Ok(end + 1)

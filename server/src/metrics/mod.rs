@@ -59,9 +59,11 @@ impl Interface {
 }
 
 /// Reasons that only HTTP has for rejecting a request; the rest are the codes of the line protocol.
-const HTTP_REASONS: [&str; 5] = ["HOST", "MEDIATYPE", "METHOD", "ORIGIN", "ROUTE"];
+const HTTP_REASONS: [&str; 6] = ["HOST", MALFORMED, "MEDIATYPE", "METHOD", "ORIGIN", "ROUTE"];
+/// What was no request of HTTP.
+pub(crate) const MALFORMED: &str = "MALFORMED";
 /// Problems that say what is in the store, as the line protocol does without an error.
-const ANSWERS: [&str; 6] = ["NIL", "PATH", "EXPIRED", "EXISTS", "VERSION", "ABSENT"];
+const ANSWERS: [&str; 7] = ["NIL", "PATH", "EXPIRED", "EXISTS", "VERSION", "ABSENT", "CHECK"];
 
 /// See the module.
 #[derive(Debug, Default)]

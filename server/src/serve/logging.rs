@@ -9,10 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
+use tracing::Metadata;
 use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::arguments::LogFormat;
 
@@ -63,10 +65,18 @@ pub(super) fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingE
         .with_writer(Lines { queue });
     // An error would only say that there is a subscriber already, and nobody else sets one.
     _ = match format {
-        LogFormat::Text => set_global_default(subscriber.finish()),
-        LogFormat::Json => set_global_default(subscriber.json().flatten_event(true).finish()),
+        LogFormat::Text => set_global_default(subscriber.finish().with(filter_fn(is_ours))),
+        LogFormat::Json => {
+            set_global_default(subscriber.json().flatten_event(true).finish().with(filter_fn(is_ours)))
+        }
     };
     Ok(logging)
+}
+
+/// Whether something is logged by Larder itself. What libraries log holds whatever a client has sent, a path that cannot be
+/// read for instance, and so keys and tokens.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("larder")
 }
 
 impl Logging {

@@ -88,6 +88,13 @@ fn tasks_of_a_flow_have_their_like() {
         ["test_a", "test_b"]
     );
     assert_eq!(larder.done(&["ls", "nothing_", "--all"]), "");
+    assert_eq!(larder.done(&["ls", "nothing_", "--error-on-missing=false"]), "");
+    assert_eq!(larder.done(&["ls", "test_", "--all", "--error-on-missing"]), keys);
+    let missing = ["ls", "nothing_", "--all", "--error-on-missing"];
+    larder.run(&missing).refuses(1, "there is no entry whose key begins with \"nothing_\"");
+    let missing = larder.run(&[&missing[..], &["--json"]].concat());
+    let answer = "{\"prefix\":\"nothing_\",\"result\":\"absent\"}\n";
+    assert_eq!((missing.code, missing.stdout.as_str()), (1, answer));
     larder.done(&["del", "test_a", "--error-on-missing=false"]);
     larder.run(&["get", "test_a"]).refuses(1, "there is no entry");
 }

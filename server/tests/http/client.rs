@@ -42,6 +42,14 @@ impl Client {
         Client { address, stream, reader }
     }
 
+    /// Whether something has come, or the end.
+    pub(super) fn is_answered(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let answered = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        answered
+    }
+
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -55,7 +63,7 @@ impl Client {
         if !given("host") {
             add("Host", &self.address.to_string());
         }
-        if !body.is_empty() && !given("transfer-encoding") {
+        if !body.is_empty() && !given("transfer-encoding") && !given("content-length") {
             add("Content-Length", &body.len().to_string());
         }
         self.send([head.as_bytes(), b"\r\n", body].concat());

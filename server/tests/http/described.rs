@@ -71,12 +71,14 @@ fn the_description_is_complete_in_itself() {
     let fixture = Fixture::start([]);
     let description = description(&fixture);
     let mut ids = BTreeSet::new();
+    let declared: Vec<_> = description["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     for (path, operations) in object(&description["paths"]) {
         for (method, operation) in object(operations) {
             let at = format!("{method} {path}");
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{at}");
             assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{at}");
             assert!(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "{at}");
+            assert!(declared.contains(&&operation["tags"][0]), "{at}: {} is no tag", operation["tags"][0]);
             let named = operation.get("parameters").and_then(Value::as_array);
             let named: BTreeSet<_> = named
                 .into_iter()

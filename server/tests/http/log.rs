@@ -1,6 +1,7 @@
 //! What the log says of requests, and what it never does.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Stdio;
 use std::thread;
 
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::command;
+use super::second::{END_HEADERS, END_STREAM, GET, HEADERS, begin, frame, head};
 use crate::support::Server;
 
 #[test]
@@ -33,6 +35,13 @@ fn the_log_is_structured_and_keeps_secrets() {
         assert_eq!(client.answer(false).status, 401);
         assert_eq!(client.ask_with(line, "\"hidden-value\"").status, 200);
         assert_eq!(client.ask_with(line, "hidden-value").status, 400);
+        // Of what cannot be read, the library itself would tell.
+        let mut second = TcpStream::connect(server.http).unwrap();
+        let path = head(&[GET], "/v1/hidden path");
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &path);
+        second.write_all(&[begin(b""), request].concat()).unwrap();
+        second.shutdown(Shutdown::Write).unwrap();
+        _ = second.read_to_end(&mut Vec::new());
         let mut lines = server.connect();
         lines.send(
             "AUTH hidden-token\nHELLO token=hidden-token\nSET hidden-key \"hidden-value\"\nhidden-command\n",

@@ -63,7 +63,26 @@ fn requests_are_counted_by_interface_and_command() {
     assert_eq!(client.ask("GET /v1/namespaces/default/entries/none").status, 404);
     assert_eq!(client.ask("GET /v1/namespaces/default/entries?limit=x").status, 400);
     assert_eq!(client.ask("GET /nothing").status, 404);
-    let samples = metrics(&mut client);
+    assert_eq!(client.ask("GET /v1/nothing").status, 404);
+    let failed = client.ask_with("POST /v1/transactions", r#"{"check":[{"key":"a","version":null}]}"#);
+    assert_eq!(failed.status, 409);
+    // What is no request, and what is too long a one, no handler sees.
+    for (head, status) in [
+        ("GET / HTTP/1.1\nHost: a\r\n\r\n".to_owned(), 400),
+        (format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(40_000)), 431),
+    ] {
+        let mut client = fixture.connect();
+        client.send(head);
+        client.end();
+        assert_eq!(client.answer(false).status, status);
+        assert!(client.head().is_none());
+    }
+    // They are counted once their connections are gone.
+    let rejected =
+        |reason| format!("larder_requests_rejected_total{{interface=\"http\",reason=\"{reason}\"}}");
+    let gone = ["MALFORMED", "TOOLONG"].map(rejected);
+    let all_gone = |samples: &BTreeMap<_, _>| gone.iter().all(|series| samples.contains_key(series));
+    let samples = (0..10_000).map(|_| metrics(&mut client)).find(all_gone).expect("they are counted");
     let count = |series: &str| samples.get(series).copied().unwrap_or_default();
     let commands = |interface, command| {
         count(&format!(
@@ -82,6 +101,11 @@ fn requests_are_counted_by_interface_and_command() {
     assert_eq!(rejected("lines", "BADCMD"), 1.0);
     assert_eq!(rejected("v1", "BADARG"), 1.0);
     assert_eq!(rejected("http", "ROUTE"), 1.0);
+    assert_eq!(rejected("v1", "ROUTE"), 1.0);
+    assert_eq!(rejected("http", "MALFORMED"), 1.0);
+    assert_eq!(rejected("http", "TOOLONG"), 1.0);
+    // That a check does not hold is an answer.
+    assert_eq!((commands("v1", "TXN"), rejected("v1", "INTERNAL")), (1.0, 0.0));
     assert_eq!(count("larder_entries"), 1.0);
     assert_eq!(count("larder_organization_entries{organization=\"default\"}"), 1.0);
     assert!(count("larder_sync_duration_seconds_count") >= 1.0);

@@ -3,8 +3,9 @@
 //! `> ` begins the lines of a request: method and path, headers, and after an empty one the body. `< ` begins those of the
 //! answer: its status, headers, and after an empty one its body. Of the headers those named must be there as they are
 //! (`!name` must not); the body must be as it is, and none where none is given. `:> ` and `:< ` are request and reply of the
-//! line protocol, to the same server. `$ ` is a flag of that server; `#` begins a comment. Placeholders and names
-//! are those of the scripts of the line protocol.
+//! line protocol, to the same server. `! ` is what happens to that: `damage` changes a byte of a text wherever it is stored, `no room`
+//! keeps the log from growing. `$ ` is a flag of it; `#` begins a comment. Placeholders and names are those of the scripts of
+//! the line protocol. After an answer that says that the connection closes there is a new one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,8 +13,10 @@ use std::fs;
 use std::path::Path;
 
 use super::Fixture;
-use super::client::Client;
+use super::client::{Answer, Client};
+use crate::lifecycle::damage;
 use crate::scripts::{expand, takes, with_names};
+use crate::shortage::leave_no_room;
 use crate::support;
 
 #[test]
@@ -36,6 +39,7 @@ enum Block {
     Answer(Message),
     Line(String),
     Reply(String),
+    Trouble(String),
 }
 
 /// A message as it stands in a script.
@@ -72,12 +76,28 @@ fn run(path: &Path) -> Option<String> {
                 send(&mut http, &request, &names);
                 None
             }
-            Block::Answer(expected) => compare(&mut http, &expected, is_head, &mut names),
+            Block::Answer(expected) => {
+                let answer = http.answer(is_head);
+                if answer.header("connection") == Some("close") {
+                    http = fixture.connect();
+                }
+                compare(&answer, &expected, &mut names)
+            }
             Block::Line(line) => {
                 lines.send(with_names(&line, &names) + "\n");
                 None
             }
             Block::Reply(expected) => difference("reply", &expected, &reply(&mut lines), &mut names),
+            Block::Trouble(trouble) => {
+                match trouble.split_once(' ') {
+                    Some(("damage", text)) => {
+                        assert_eq!(damage(&fixture.data(), text.as_bytes()), 1, "{text}");
+                    }
+                    Some(("no", "room")) => leave_no_room(&fixture.server, &mut lines),
+                    _ => panic!("line {number}: what is {trouble:?}?"),
+                }
+                None
+            }
         };
         if let Some(difference) = difference {
             _ = writeln!(differences, "{}:{number}\n{difference}", path.file_name().unwrap().display());
@@ -105,6 +125,7 @@ fn blocks(script: &str) -> Vec<(usize, Block)> {
                 let message = Message::new(&message);
                 if kind == '>' { Block::Request(message) } else { Block::Answer(message) }
             }
+            Some('!') => Block::Trouble(content(line).to_owned()),
             Some(_) => match line.split_at_checked(3) {
                 Some((":> ", line)) => Block::Line(line.to_owned()),
                 Some((":< ", line)) => Block::Reply(line.to_owned()),
@@ -122,15 +143,15 @@ fn content(line: &str) -> &str {
 }
 
 fn send(http: &mut Client, request: &Message, names: &Names) {
-    let headers: Vec<_> = request.headers.iter().map(|line| with_names(line, names)).collect();
+    let expanded = |line: &String| String::from_utf8(expand(&with_names(line, names))).unwrap();
+    let headers: Vec<_> = request.headers.iter().map(expanded).collect();
     let headers: Vec<_> = headers.iter().map(|line| line.split_once(": ").unwrap()).collect();
     let start = String::from_utf8(expand(&with_names(&request.start, names))).unwrap();
     http.request(&start, &headers, &expand(&with_names(request.body.as_deref().unwrap_or_default(), names)));
 }
 
-/// Reads an answer. Returns what is different about it.
-fn compare(http: &mut Client, expected: &Message, is_head: bool, names: &mut Names) -> Option<String> {
-    let answer = http.answer(is_head);
+/// Returns what is different about an answer.
+fn compare(answer: &Answer, expected: &Message, names: &mut Names) -> Option<String> {
     let mut differences: Vec<_> =
         difference("status", &expected.start, &answer.status.to_string(), names).into_iter().collect();
     for line in &expected.headers {

@@ -6,19 +6,19 @@ use std::net::TcpStream;
 use super::Fixture;
 use crate::support::PATIENCE;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
 /// Fields of the static table, as one byte each.
-const GET: u8 = 0x82;
+pub(super) const GET: u8 = 0x82;
 const PUT_NAME: u8 = 0x02;
 const HTTP: u8 = 0x86;
 const STATUS_200: u8 = 0x88;
 
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
 }
@@ -28,7 +28,7 @@ fn field(name: u8, value: &str) -> Vec<u8> {
     [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat()
 }
 
-fn head(method: &[u8], path: &str) -> Vec<u8> {
+pub(super) fn head(method: &[u8], path: &str) -> Vec<u8> {
     const AUTHORITY_NAME: u8 = 0x01;
     const PATH_NAME: u8 = 0x04;
     [method, &[HTTP], &field(AUTHORITY_NAME, "localhost"), &field(PATH_NAME, path)].concat()
@@ -47,6 +47,11 @@ fn next(stream: &mut TcpStream, wanted: u8) -> (u8, Vec<u8>) {
     }
 }
 
+/// How a client begins, with these settings.
+pub(super) fn begin(settings: &[u8]) -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, settings)[..]].concat()
+}
+
 #[test]
 fn several_requests_share_a_connection() {
     let fixture = Fixture::start([]);
@@ -54,8 +59,7 @@ fn several_requests_share_a_connection() {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let path = "/v1/namespaces/n/entries/a";
     let begun = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        frame(SETTINGS, 0, 0, b""),
+        begin(b""),
         frame(HEADERS, END_HEADERS, 1, &head(&field(PUT_NAME, "PUT"), path)),
         frame(DATA, END_STREAM, 1, b"{\"a\": 1}"),
     ];

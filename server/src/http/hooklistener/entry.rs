@@ -20,7 +20,7 @@ use crate::http::openapi::{Missing, Problems, Unfit};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, Caller, body};
+use crate::http::{App, Caller, body, description};
 
 /// What is sent.
 #[derive(Debug, Deserialize)]
@@ -81,15 +81,12 @@ pub(super) async fn upsert(
     query.end()?;
     let limits = &app.shared.limits;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let Envelope { entry: Object(given) } = envelope::read(&body)?;
     let namespace = given.namespace.unwrap_or(NAMESPACE_DEFAULT.into());
     check_key(&given.key)?;
     check_namespace(&namespace)?;
-    if given.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
-        let text = format!("description must have at most {DESCRIPTION_CHARS_MAX} characters");
-        return Err(broken(Code::TooBig, text));
-    }
+    description::check(given.description.as_deref(), DESCRIPTION_CHARS_MAX)?;
     let document = envelope::value(given.value, limits.depth, VALUE_BYTES_MAX)?;
     let command = Command::Set(Set {
         key: given.key,

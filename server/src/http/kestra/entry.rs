@@ -19,7 +19,7 @@ use super::value;
 use crate::command::{Answer, misrouted, refusal, type_of};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, answer, body};
+use crate::http::{App, answer, body, description};
 
 const JSON: &str = "application/json";
 
@@ -98,8 +98,9 @@ pub(super) async fn put(
     let key = member.key()?.to_owned();
     let expiry = header(&headers, "ttl")?.map_or(Ok(Expiry::Clear), |ttl| duration(ttl).map(Expiry::Set))?;
     let description = header(&headers, "description")?.filter(|text| !text.is_empty());
+    description::check(description, app.shared.limits.description_chars)?;
     let given = body::expect_one_of(&headers, &[JSON, "text/plain"])?;
-    let body = body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let value = value::read(body::text(&body)?, given == Some(JSON), &app.shared.limits)?;
     let command = Command::Set(Set {
         key: key.into(),

@@ -10,7 +10,7 @@ use larder_protocol::json::encode_string;
 use crate::http::problem::Problem;
 
 /// Renders a problem anew; status and headers stay as they are.
-pub(super) async fn in_own_shape(mut response: Response) -> Response {
+pub(crate) fn in_own_shape(mut response: Response) -> Response {
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
     let body = body(problem);
     *response.body_mut() = Body::from(body);

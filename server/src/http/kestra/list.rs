@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use larder_client::rfc3339;
 use larder_engine::{Entry, Error, Page, Values};
 use larder_protocol::json::encode_string;
-use larder_protocol::{Code, Command, KEYS_MAX, List};
+use larder_protocol::{Command, List};
 use serde::Deserialize;
 use tokio::task::yield_now;
 
@@ -24,7 +24,7 @@ use crate::command::{Answer, OUTPUT_BYTES, VALUES_PAGE_BYTES, misrouted, refusal
 use crate::http::outlet::{Outlet, outlet};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, Held, answer, body, envelope};
+use crate::http::{App, Held, answer, body, envelope, keys};
 
 /// Entries that are looked up at a time.
 const PAGE: usize = 1_000;
@@ -57,7 +57,7 @@ pub(super) async fn entries(mut member: Member, query: Query) -> Result<Response
 #[serde(deny_unknown_fields)]
 struct Keys<'b> {
     #[serde(borrow)]
-    keys: Vec<Cow<'b, str>>,
+    keys: keys::Keys<'b>,
 }
 
 /// Deletes several entries, one after the other.
@@ -85,12 +85,8 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await?;
-    let Keys { keys } = envelope::read(&body)?;
-    if keys.len() > KEYS_MAX {
-        let text = format!("name at most {KEYS_MAX} keys, not {}", keys.len());
-        return Err(Problem::of(Code::BadArg, text).with_status(StatusCode::UNPROCESSABLE_ENTITY));
-    }
+    let body = body::read(body, &app.shared).await?;
+    let Keys { keys: keys::Keys(keys) } = envelope::read(&body)?;
     keys.iter().try_for_each(|key| check_key(key))?;
     let (mut out, mut separator) = (b"{\"keys\":[".to_vec(), None);
     let (caller, namespace) = member.parts();

@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use larder_protocol::Code;
 
-use crate::access::Denial;
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::{App, Caller};
@@ -49,12 +48,8 @@ impl FromRequestParts<Arc<App>> for Member {
         let path = Segments::from_request_parts(parts, app).await?;
         let tenant = path.get("tenant");
         if !matches!(tenant, "" | MAIN) && tenant != &*caller.grant().organization().name {
-            return Err(if caller.grant().is_nobodys() {
-                Problem::denied(Denial::NoAuth)
-            } else {
-                let text = "the access key is for another tenant; name its own, or main";
-                Problem::of(Code::Denied, text)
-            });
+            let text = "the access key is for another tenant; name its own, or main";
+            return Err(Problem::of(Code::Denied, text));
         }
         Ok(Member { caller, path })
     }

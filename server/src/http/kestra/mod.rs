@@ -20,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
+pub(super) use error::in_own_shape;
 
 /// Its routes, below both roots. A key takes all of the path that is left, so that one with a slash is told what is wrong
 /// with it.
@@ -29,7 +30,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     let both = OpenApiRouter::new().nest("/api/v1", routes()).nest("/api/v1/{tenant}", of_tenants);
     let (router, description) = both.split_for_parts();
     let router = router.method_not_allowed_fallback(super::no_method);
-    let mut both = OpenApiRouter::from(Router::layer(router, map_response(error::in_own_shape)));
+    let mut both =
+        OpenApiRouter::from(Router::layer(router, map_response(async |response| in_own_shape(response))));
     *both.get_openapi_mut() = description;
     both
 }

@@ -79,12 +79,12 @@ impl IntoResponses for Failures {
             (400, "The request cannot be read, or has options."),
             (401, "An access key is wanted, or another one."),
             (403, "The access key may not do this, or is for another tenant."),
+            (421, "A server without access keys does not go by that name."),
             (422, "A key, a TTL or a value is not allowed, or the plan is exhausted."),
             (429, "Too many requests."),
             (500, "Something is wrong with the server, or with what is stored."),
             (503, "The server is short of something, or is stopping."),
         ])
-        .chain([("421".to_owned(), Ref::from_response_name("Problem421").into())])
         .collect()
     }
 }

@@ -98,7 +98,7 @@ pub(super) async fn patch(
     query.end()?;
     body::expect(&headers, MERGE_PATCH)
         .map_err(|problem| problem.with_header(ACCEPT_PATCH, HeaderValue::from_static(MERGE_PATCH)))?;
-    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let document = document(body::text(&body)?, limits)?;
     let command = Command::Patch(Patch { key: path.key().into(), json: document.text, version });
     caller

@@ -18,7 +18,7 @@ use crate::http::openapi::{Missing, Problems, Unfit, Unmet};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, Caller, body, condition};
+use crate::http::{App, Caller, body, condition, description};
 
 /// Reads the value of an entry, a place of it, or all of the entry.
 #[utoipa::path(
@@ -119,8 +119,9 @@ pub(super) async fn put(
     let value_type = query.text("type").map(|name| named_type(&name)).transpose()?;
     let description = query.text("desc").map(Cow::from);
     query.end()?;
+    description::check(description.as_deref(), limits.description_chars)?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let document = document(body::text(&body)?, limits)?;
     let command = Command::Set(Set {
         key: path.key().into(),

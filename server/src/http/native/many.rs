@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use larder_protocol::{Code, Command, KEYS_MAX};
 use serde::Deserialize;
@@ -15,11 +15,12 @@ use super::render;
 use super::shapes::{Count, Values};
 use crate::command::{Answer, misrouted};
 use crate::http::body::Received;
+use crate::http::envelope::broken;
 use crate::http::openapi::{Problems, Unfit};
 use crate::http::path::Segments;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::{App, Caller, body, envelope, pieces};
+use crate::http::{App, Caller, body, envelope, keys, pieces};
 
 /// The keys that a request is about.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,7 +29,7 @@ pub(super) struct Keys<'b> {
     /// Up to 1,000.
     #[serde(borrow)]
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 1000)]
-    keys: Vec<Cow<'b, str>>,
+    keys: keys::Keys<'b>,
 }
 
 /// Reads many entries at once.
@@ -115,14 +116,13 @@ pub(super) async fn exists(
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Problem> {
     body::expect(headers, "application/json")?;
-    body::read(body, &app.shared.terms, app.shared.limits.lines().line_bytes).await
+    body::read(body, &app.shared).await
 }
 
 fn keys(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Problem> {
-    let Keys { keys } = envelope::read(body)?;
-    if (1..=KEYS_MAX).contains(&keys.len()) {
-        return Ok(keys);
+    let Keys { keys: keys::Keys(keys) } = envelope::read(body)?;
+    if keys.is_empty() {
+        return Err(broken(Code::BadArg, format!("name 1 to {KEYS_MAX} keys, not 0")));
     }
-    let text = format!("name 1 to {KEYS_MAX} keys, not {}", keys.len());
-    Err(Problem::of(Code::BadArg, text).with_status(StatusCode::UNPROCESSABLE_ENTITY))
+    Ok(keys)
 }

@@ -47,7 +47,7 @@ pub(super) async fn transact(
     let namespace = query.text("ns").unwrap_or_else(|| DEFAULT.to_owned());
     query.end()?;
     body::expect(&headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.transaction_bytes).await?;
+    let body = body::read_up_to(body, &app.shared, limits.transaction_bytes).await?;
     let transaction = Transaction::parse(body::text(&body)?, limits).map_err(|error| {
         let is_form = matches!(error.code, Code::BadArg | Code::BadOpt);
         let problem = Problem::from(error);

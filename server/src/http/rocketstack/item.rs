@@ -133,7 +133,7 @@ async fn write(
     let limits = &app.shared.limits;
     let by_header = condition::of_write(headers)?;
     body::expect(headers, "application/json")?;
-    let body = body::read(body, &app.shared.terms, limits.lines().line_bytes).await?;
+    let body = body::read(body, &app.shared).await?;
     let given: Envelope<'_> = envelope::read(&body)?;
     let (condition, status) = match (by_header, by_body(&given)?) {
         (by_header, None) => (by_header, StatusCode::PRECONDITION_FAILED),
