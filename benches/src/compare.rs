@@ -4,7 +4,6 @@
 //! starts each server anew, fills it, waits until it is quiet and runs all loads; a figure is the median of its
 //! rounds, so that a machine that is slow for a while does not decide.
 
-mod chart;
 mod context;
 mod document;
 mod sessions;

@@ -11,6 +11,7 @@
 pub mod affinity;
 pub mod arrivals;
 pub mod cgroup;
+mod chart;
 pub mod compare;
 mod connection;
 pub mod contender;

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{Bar, Chart, Group};
 use super::table::{self, Figures, Row};
 use super::tails::{TailRow, Tails};
 use super::{Comparison, Conditions, targets};
+use crate::chart::{Bar, Chart, Group};
 use crate::contender::{Kind, Level};
 
 /// Plots and their names, of what there is.

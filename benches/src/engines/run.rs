@@ -36,7 +36,7 @@ struct Arguments {
     /// Directory for the stores, on the disk to be measured; it must not exist, and is removed at the end.
     #[arg(long, default_value = "larder-engine-bench.data")]
     directory: PathBuf,
-    /// Write what is printed to `engine.md` in this directory too.
+    /// Write what is printed to `engine.md` in this directory too, with a plot beside it.
     #[arg(long)]
     output: Option<PathBuf>,
     /// Do this step with the engine that is named, in this process.
@@ -82,13 +82,16 @@ pub fn main(peers: Vec<Candidate>) -> Result<()> {
     }
     fs::create_dir(&arguments.directory)
         .map_err(|error| format!("cannot create {}: {error}", arguments.directory.display()))?;
-    let measured = measure(&arguments, &candidates).map(|results| report(&arguments, &candidates, &results));
+    let measured = measure(&arguments, &candidates);
+    let measured = measured.map(|results| (report(&arguments, &candidates, &results), results));
     fs::remove_dir_all(&arguments.directory)?;
-    let text = measured?;
+    let (text, results) = measured?;
     println!("{text}");
     if let Some(output) = &arguments.output {
         fs::create_dir_all(output)?;
-        fs::write(output.join("engine.md"), text)?;
+        let chart = results.chart(&names(candidates.iter()));
+        fs::write(output.join("engine.md"), format!("{text}\n![{}](engine.svg)\n", chart.title))?;
+        fs::write(output.join("engine.svg"), chart.svg())?;
     }
     Ok(())
 }

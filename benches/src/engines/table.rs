@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::bounds::{Against, Bound, bound, is_cost};
 use super::work::Measure;
+use crate::chart::{Bar, Chart, Group};
 use crate::report::median;
 
 /// The engine that all is about.
@@ -69,6 +70,26 @@ impl Results {
             text.push('\n');
         }
         text
+    }
+
+    /// The rates of all engines as parts of the best one's, since what is measured differs too much for one scale.
+    pub(super) fn chart(&self, engines: &[&'static str]) -> Chart {
+        let rates =
+            Measure::ALL.into_iter().filter(|measure| !is_cost(*measure) && *measure != Measure::Loop);
+        let group = |measure: Measure| {
+            let figures: Vec<_> = engines.iter().map(|engine| self.median(engine, measure)).collect();
+            let best = figures.iter().flatten().copied().fold(0.0, f64::max);
+            let bar = |(series, figure): (usize, Option<f64>)| {
+                Some(Bar { series, figure: Some(figure? / best), text: grouped(figure?) })
+            };
+            let bars: Vec<Bar> = figures.into_iter().enumerate().filter_map(bar).collect();
+            Group { label: measure.name().to_owned(), bars }
+        };
+        Chart {
+            title: "Operations a second, as parts of the best".to_owned(),
+            series: engines.iter().map(|engine| (*engine).to_owned()).collect(),
+            groups: rates.map(group).collect(),
+        }
     }
 
     fn verdict(&self, peers: &[&'static str], measure: Measure) -> String {
@@ -139,5 +160,11 @@ mod tests {
         assert_eq!(all(Measure::Loop), "– | – | – | 1,000 | | | |");
         assert_eq!(all(Measure::Memory), "95 | – | – | – | 95 | ≤ 100 | met |");
         assert_eq!(all(Measure::Load), "1,234,567 | – | – | – | not known | ≥ 2 × | |");
+
+        let chart = results.chart(&["larder", "lmdb", "sled"]);
+        let gets = chart.groups.iter().find(|group| group.label == Measure::Get.name()).expect("a group");
+        let bar = |series, figure, text: &str| Bar { series, figure: Some(figure), text: text.to_owned() };
+        assert_eq!(gets.bars, [bar(0, 1.0, "3,000"), bar(1, 2.0 / 3.0, "2,000"), bar(2, 0.5, "1,500")]);
+        assert!(chart.groups.iter().all(|group| group.label != Measure::Memory.name()));
     }
 }

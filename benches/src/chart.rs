@@ -16,33 +16,33 @@ const COLOURS: [&str; 6] = ["#c2410c", "#2563eb", "#15803d", "#737373", "#9333ea
 
 /// Bars of several series, in groups.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Chart {
-    pub(super) title: String,
+pub(crate) struct Chart {
+    pub(crate) title: String,
     /// A name for each colour.
-    pub(super) series: Vec<String>,
-    pub(super) groups: Vec<Group>,
+    pub(crate) series: Vec<String>,
+    pub(crate) groups: Vec<Group>,
 }
 
 /// Bars that stand together.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Group {
-    pub(super) label: String,
-    pub(super) bars: Vec<Bar>,
+pub(crate) struct Group {
+    pub(crate) label: String,
+    pub(crate) bars: Vec<Bar>,
 }
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Bar {
+pub(crate) struct Bar {
     /// The number of its series.
-    pub(super) series: usize,
+    pub(crate) series: usize,
     /// What there is to be shown; a text alone where there is no figure.
-    pub(super) figure: Option<f64>,
-    pub(super) text: String,
+    pub(crate) figure: Option<f64>,
+    pub(crate) text: String,
 }
 
 impl Chart {
     /// The plot as a file.
-    pub(super) fn svg(&self) -> String {
+    pub(crate) fn svg(&self) -> String {
         let bars: usize = self.groups.iter().map(|group| group.bars.len()).sum();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let height = HEAD_HEIGHT
