@@ -12,12 +12,12 @@ mod turn;
 
 use crate::commit::Mark;
 use crate::error::{Error, Result};
-use crate::index::Copied;
+use crate::index::{Copied, Index};
 use crate::log::manifest::Sealed;
 use crate::log::segment::Segment;
 use crate::report::CompactionReport;
 use crate::store::Inner;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, thread};
 use copy::{Moved, Output};
 use policy::{Aim, Figures};
 use std::collections::{BTreeSet, HashSet};
@@ -99,6 +99,9 @@ impl From<Error> for Stop {
 
 /// How many records are looked up or entered under one lock.
 const RECORDS_A_LOCK: usize = 256;
+/// How long others have between two portions that are entered. A lock that is taken again at once is had before those who wait
+/// for it are awake.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// An open sealed segment, and what the manifest says of it.
 #[derive(Debug, Clone)]
@@ -335,20 +338,26 @@ impl Inner {
     fn point_at(&self, outputs: &[Output]) {
         for output in outputs {
             let segment = output.sealed.segment;
-            for portion in output.moved.chunks(RECORDS_A_LOCK) {
-                let mut state = self.state_mut();
-                for Moved { tag, sequence, position, length } in portion.iter().copied() {
-                    state.index.relocate(tag, sequence, &Copied { segment, position, length });
-                }
-            }
+            self.enter(&output.moved, |index, moved| {
+                let Moved { tag, sequence, position, length } = *moved;
+                index.relocate(tag, sequence, &Copied { segment, position, length });
+            });
         }
     }
 
     /// Step 7, for what was not copied. Tombstones go when everything that they covered has gone.
     fn forget(&self, dropped: &[Dropped]) {
-        for portion in dropped.chunks(RECORDS_A_LOCK) {
-            let mut state = self.state_mut();
-            portion.iter().for_each(|(tag, sequence)| state.index.forget(*tag, *sequence));
+        self.enter(dropped, |index, (tag, sequence)| index.forget(*tag, *sequence));
+    }
+
+    /// Enters what became of records into the index, in portions between which everybody has a turn.
+    fn enter<T>(&self, records: &[T], mut enter: impl FnMut(&mut Index, &T)) {
+        for portion in records.chunks(RECORDS_A_LOCK) {
+            {
+                let mut state = self.state_mut();
+                portion.iter().for_each(|record| enter(&mut state.index, record));
+            }
+            thread::sleep(PAUSE);
         }
     }
 
