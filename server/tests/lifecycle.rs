@@ -12,7 +12,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Server, serve, serve_in};
+use crate::support::{Client, Server, ended, serve, serve_in};
 
 /// Runs a server that is not meant to start. Returns its exit code and what it said on standard error.
 fn refused(command: &mut Command) -> (Option<i32>, String) {
@@ -385,7 +385,7 @@ fn output_that_is_closed_or_full_is_put_up_with() {
         assert_eq!(client.ask("SET a 1"), "OK 1 -");
         drop(client);
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+        assert_eq!(ended(&mut child).code(), Some(0), "{name}");
     }
     let (_, said) = refused(serve_in(Path::new("/dev/null")).stderr(Stdio::piped()));
     assert!(!said.is_empty());

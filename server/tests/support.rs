@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// A bound on every wait for the server, so that a test that fails does so soon. No test depends on its length.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,6 +28,17 @@ pub(crate) fn serve_in(directory: &Path) -> Command {
     let mut command = serve();
     command.arg("--data").arg(directory).args(["--listen", "127.0.0.1:0"]);
     command
+}
+
+/// How a process ended that ends by itself.
+pub(crate) fn ended(child: &mut Child) -> ExitStatus {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let patience = Timespec::try_from(PATIENCE).unwrap();
+    if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).unwrap() == 0 {
+        _ = child.kill();
+        panic!("{child:?} goes on and on");
+    }
+    child.wait().unwrap()
 }
 
 /// A running server.
@@ -81,7 +93,7 @@ impl Server {
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        ended(&mut self.child)
     }
 
     /// Ends the server as a crash would.

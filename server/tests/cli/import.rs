@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Larder, end, scripted, verb};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, ended};
 
 #[test]
 fn every_field_is_stored_and_numbers_keep_their_digits() {
@@ -138,5 +138,5 @@ fn lines_that_come_slowly_are_stored_as_they_come() {
         thread::sleep(Duration::from_millis(5));
     }
     drop(stdin);
-    assert!(child.wait().unwrap().success());
+    assert!(ended(&mut child).success());
 }

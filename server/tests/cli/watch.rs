@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 
 use super::{Larder, scripted, verb};
+use crate::support::ended;
 
 /// A verb that goes on until it is killed, or the server stops.
 struct Watching {
@@ -59,7 +60,7 @@ fn changes_are_printed_as_they_come() {
     assert!(server.stop().success());
     let output = {
         let mut child = all;
-        let status = child.child.wait().unwrap();
+        let status = ended(&mut child.child);
         let mut said = String::new();
         std::io::Read::read_to_string(child.child.stderr.as_mut().unwrap(), &mut said).unwrap();
         (status.code(), said)
