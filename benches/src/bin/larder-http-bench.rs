@@ -30,10 +30,10 @@ struct Options {
     #[arg(long, default_value = "190", value_parser = parse_value_bytes)]
     value_bytes: usize,
     /// Seconds for each run.
-    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, default_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Runs of each; the medians count.
-    #[arg(long, default_value = "5")]
+    /// Runs of each, in turn; the medians count, of the share that of the runs in pairs.
+    #[arg(long, default_value = "9")]
     rounds: NonZeroUsize,
     /// Be the server of the constant, of so many bytes.
     #[arg(long, hide = true)]

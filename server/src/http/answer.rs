@@ -10,9 +10,13 @@ use larder_protocol::json::encode_string;
 
 use crate::command::refusal;
 
+/// Headers of an answer, of which an entry has most.
+const HEADERS_USUAL: usize = 8;
+
 /// A JSON document.
 pub(crate) fn json(body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
+    response.headers_mut().reserve(HEADERS_USUAL);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

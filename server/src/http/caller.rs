@@ -17,7 +17,8 @@ use larder_engine::Values;
 use larder_protocol::{Code, Command, Verb};
 
 use super::App;
-use super::connection::{Connection, Counted};
+use super::activity::Counted;
+use super::connection::Connection;
 use super::problem::Problem;
 use crate::access::{Denial, Grant, Session};
 use crate::command::{

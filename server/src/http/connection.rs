@@ -5,12 +5,10 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
@@ -20,18 +18,16 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::activity::{Activity, Counted, Progress};
+use super::front::Passage;
 use super::strict::Strict;
+use super::{Answers, App, refused};
 use crate::metrics::{Interface, MALFORMED, Metrics};
-use crate::rooms::{PATIENCE, Room, SMALL_BYTES};
+use crate::rooms::{Room, SMALL_BYTES};
 use crate::shared::Shared;
-use crate::terms::Terms;
 
-/// Time that a connection may lie idle between two requests, unless the settings say less.
-const IDLE_TIME: Duration = Duration::from_secs(60);
 /// Bytes of the head of a request, and of each buffer.
 const HEAD_BYTES_MAX: u16 = 32 * 1024;
 /// Headers of a request.
@@ -50,23 +46,25 @@ const PING_TIME: Duration = Duration::from_secs(15);
 pub(super) async fn serve<S>(
     stream: S,
     peer: SocketAddr,
-    router: Router,
-    shared: &Shared,
+    answers: Answers,
+    app: Arc<App>,
     shutdown: CancellationToken,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let terms = &shared.terms;
+    let Shared { terms, metrics, .. } = &*app.shared;
     let activity = Arc::new(Activity::default());
     let connection = Connection { peer, activity: Arc::clone(&activity) };
-    let service = Requests { connection, router: TowerToHyperService::new(router) };
-    let builder = builder(terms);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Strict::new(stream)), service));
+    let service = Requests { connection, answers: TowerToHyperService::new(answers), app: Arc::clone(&app) };
+    let builder = builder();
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(Strict::new(stream, Arc::clone(&activity))), service));
     let mut ending = false;
     loop {
         tokio::select! {
-            served = connection.as_mut() => return served.map_err(|error| broken_off(error, &shared.metrics)),
+            biased;
+            served = connection.as_mut() => return served.map_err(|error| broken_off(error, metrics)),
             () = shutdown.cancelled(), if !ending => {}
             stuck = activity.ceased(terms) => {
                 if ending || stuck {
@@ -91,14 +89,14 @@ fn broken_off(error: Box<dyn Error + Send + Sync>, metrics: &Metrics) -> io::Err
     io::Error::other(error)
 }
 
-fn builder(terms: &Terms) -> Builder<TokioExecutor> {
+fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
         // Who has nothing more to say still wants its answers.
         .half_close(true)
-        .header_read_timeout(terms.line_timeout)
+        // That would be a timer for each request: the activity is looked at instead.
+        .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX.into());
     builder
@@ -114,11 +112,11 @@ fn builder(terms: &Terms) -> Builder<TokioExecutor> {
     builder
 }
 
-/// The requests of one connection, on their way to the router.
-#[derive(Debug)]
+/// The requests of one connection, on their way to the routes.
 struct Requests {
     connection: Connection,
-    router: TowerToHyperService<Router>,
+    answers: TowerToHyperService<Answers>,
+    app: Arc<App>,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -128,11 +126,16 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.connection.clone());
-        let handling = Counted::new(&self.connection.activity, |activity| &activity.handling);
-        let answer = self.router.call(request);
+        let handling = self.connection.activity.handling();
+        let (passage, admitted) = Passage::enter(&self.app, &mut request);
+        let answer = admitted.map(|()| self.answers.call(request));
         Box::pin(async move {
-            let response = answer.await?;
-            let sending = Counted::new(&handling.activity, |activity| &activity.sending);
+            let mut response = match answer {
+                Ok(answer) => answer.await?.map(Body::new),
+                Err(problem) => refused(passage.interface, problem),
+            };
+            passage.leave(&mut response);
+            let sending = handling.activity().sending();
             Ok(response.map(|body| Sending::new(body, sending, Vec::new()).followed()))
         })
     }
@@ -153,9 +156,7 @@ impl Connection {
 
     /// Counts one that holds a place which others may wait for.
     pub(super) fn holding(&self) -> Counted {
-        let counted = Counted::new(&self.activity, |activity| &activity.holding);
-        self.activity.held.notify_one();
-        counted
+        self.activity.holding()
     }
 
     /// Has an answer keep its places until it is sent.
@@ -165,121 +166,6 @@ impl Connection {
         }
         let counted = self.holding();
         response.map(|body| Body::new(Sending::new(body, counted, rooms)))
-    }
-}
-
-/// What goes on on a connection, and whether anything moves. It is looked at from time to time, so that a request does not
-/// have to look at the clock for it.
-///
-/// While answers have places that others may wait for, it is looked at more often, and at each large answer by itself: over HTTP/2
-/// others that go on over the same connection are no reason for one that its client does not take to keep its place.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Requests that the server is at work on.
-    handling: AtomicUsize,
-    /// Answers that are not sent yet.
-    sending: AtomicUsize,
-    /// Those among them that have places which others may wait for.
-    holding: AtomicUsize,
-    /// Something has moved since the last look.
-    moved: AtomicBool,
-    /// There is one more that has places.
-    held: Notify,
-    /// Answers of more than a piece.
-    large: Mutex<Vec<Arc<Progress>>>,
-}
-
-/// How a large answer goes on.
-#[derive(Debug)]
-struct Progress {
-    /// A piece of it was taken since the last look.
-    moved: AtomicBool,
-    /// It waits for more to be told, and not for its client.
-    waits: AtomicBool,
-}
-
-impl Activity {
-    /// Something moves.
-    fn note(&self) {
-        self.moved.store(true, Ordering::Relaxed);
-    }
-
-    /// Follows a large answer from here on.
-    fn follow(&self) -> Arc<Progress> {
-        let progress = Arc::new(Progress { moved: AtomicBool::new(true), waits: AtomicBool::new(false) });
-        self.large.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&progress));
-        progress
-    }
-
-    fn forget(&self, progress: &Arc<Progress>) {
-        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
-        large.retain(|other| !Arc::ptr_eq(other, progress));
-    }
-
-    /// Whether there is a large answer of which its client has taken nothing since the last look.
-    fn has_stuck(&self) -> bool {
-        let large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stuck = false;
-        for progress in large.iter() {
-            let moved = progress.moved.swap(false, Ordering::Relaxed);
-            stuck |= !moved && !progress.waits.load(Ordering::Relaxed);
-        }
-        stuck
-    }
-
-    /// Returns once nothing has moved for too long, and not for twice that; and whether there is something that should.
-    async fn ceased(&self, terms: &Terms) -> bool {
-        let mut still = Duration::ZERO;
-        let mut was_holding = false;
-        loop {
-            let sending = self.sending.load(Ordering::Relaxed) > 0;
-            let holding = self.holding.load(Ordering::Relaxed) > 0;
-            // Between two looks while it holds places there is the patience with who keeps them.
-            let stuck = self.has_stuck() && was_holding && holding;
-            if stuck && (terms.replies.are_taken() || terms.listings.are_taken()) {
-                return true;
-            }
-            let patience = match sending {
-                false => terms.idle_timeout.map_or(IDLE_TIME, |time| time.min(IDLE_TIME)),
-                true => terms.write_timeout,
-            };
-            if self.moved.swap(false, Ordering::Relaxed) || self.handling.load(Ordering::Relaxed) > 0 {
-                still = Duration::ZERO;
-            } else if still >= patience {
-                return sending;
-            }
-            was_holding = holding;
-            let began = Instant::now();
-            // While it holds places, others may come to wait for them at any time.
-            if holding {
-                sleep(PATIENCE).await;
-            } else {
-                _ = timeout(patience, self.held.notified()).await;
-            }
-            still = still.saturating_add(began.elapsed());
-        }
-    }
-}
-
-/// One of those that are counted.
-#[derive(Debug)]
-pub(super) struct Counted {
-    activity: Arc<Activity>,
-    counter: fn(&Activity) -> &AtomicUsize,
-}
-
-impl Counted {
-    fn new(activity: &Arc<Activity>, counter: fn(&Activity) -> &AtomicUsize) -> Counted {
-        counter(activity).fetch_add(1, Ordering::Relaxed);
-        activity.note();
-        Counted { activity: Arc::clone(activity), counter }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        (self.counter)(&self.activity).fetch_sub(1, Ordering::Relaxed);
-        self.activity.note();
     }
 }
 
@@ -306,20 +192,17 @@ impl Sending {
     /// Has its progress looked at, if it is of more than a piece.
     fn followed(mut self) -> Sending {
         let is_large = self.body.size_hint().exact().is_none_or(|bytes| bytes > PIECE_BYTES as u64);
-        self.progress = is_large.then(|| self.counted.activity.follow());
+        self.progress = is_large.then(|| self.counted.activity().follow());
         self
     }
 
     /// A piece was asked for, and is there or not.
     fn note(&self, is_there: bool) {
         if let Some(progress) = &self.progress {
-            progress.waits.store(!is_there, Ordering::Relaxed);
-            if is_there {
-                progress.moved.store(true, Ordering::Relaxed);
-            }
+            progress.note(is_there);
         }
         if is_there {
-            self.counted.activity.note();
+            self.counted.activity().note();
         }
     }
 }
@@ -327,7 +210,7 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         if let Some(progress) = &self.progress {
-            self.counted.activity.forget(progress);
+            self.counted.activity().forget(progress);
         }
     }
 }
@@ -380,7 +263,7 @@ mod tests {
     async fn an_answer_goes_out_in_small_pieces() {
         for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 10 * PIECE_BYTES] {
             let activity = Arc::new(Activity::default());
-            let counted = Counted::new(&activity, |activity| &activity.sending);
+            let counted = activity.sending();
             let whole: Vec<u8> = (0..251).cycle().take(length).collect();
             let mut sending = Sending::new(Body::from(whole.clone()), counted, Vec::new());
             let mut sent = Vec::new();
@@ -391,7 +274,6 @@ mod tests {
                 sent.extend_from_slice(&piece);
             }
             assert_eq!(sent, whole);
-            assert_eq!(activity.sending.load(Ordering::Relaxed), 1);
         }
     }
 }

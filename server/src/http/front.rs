@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::{MatchedPath, Request as Routed};
+use axum::http::{HeaderName, HeaderValue, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, Level, debug, debug_span};
@@ -48,37 +48,51 @@ impl RequestIds {
     }
 }
 
-/// Lets a request in, and its answer out.
-pub(super) async fn front(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(&REQUEST_ID).filter(|id| is_sane(id)).cloned();
-    let id = given.unwrap_or_else(|| app.request_ids.next());
+/// A request that has come in, whose answer is still to go out.
+#[derive(Debug)]
+pub(super) struct Passage {
+    app: Arc<App>,
+    id: HeaderValue,
+    pub(super) interface: Interface,
+}
+
+impl Passage {
+    /// Lets a request in, or not.
+    pub(super) fn enter<B>(app: &Arc<App>, request: &mut Request<B>) -> (Passage, Result<(), Problem>) {
+        let given = request.headers().get(&REQUEST_ID).filter(|id| is_sane(id)).cloned();
+        let id = given.unwrap_or_else(|| app.request_ids.next());
+        let interface = Interface::of_route(request.uri().path());
+        let admitted = app.guard.check(request, !app.shared.registry.has_keys());
+        if tracing::enabled!(Level::DEBUG) {
+            request.headers_mut().insert(REQUEST_ID, id.clone());
+        }
+        (Passage { app: Arc::clone(app), id, interface }, admitted)
+    }
+
+    /// Lets its answer out.
+    pub(super) fn leave(self, response: &mut Response) {
+        let Passage { app, id, interface } = self;
+        if let Some(problem) = response.extensions().get::<Problem>() {
+            app.shared.metrics.ended_with(interface, problem.code);
+            if problem.status.is_server_error() {
+                let (id, Parts { status, code, .. }) = (id.to_str().unwrap_or("-"), &**problem);
+                app.failures.warn(format_args!("request {id} was answered {status}, {code}"));
+            }
+        }
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+/// Has all that is logged on the way bear the id of the request, and logs its answer. It costs about as much as a request, and
+/// so is on the way at level `debug` alone.
+pub(super) async fn watched(request: Routed, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
     // The pattern, not the path, which holds keys.
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("-", MatchedPath::as_str);
-    let interface = Interface::of_route(if matched.is_some() { route } else { request.uri().path() });
-    let seen = tracing::enabled!(Level::DEBUG);
-    let mut response = match app.guard.check(&request, !app.shared.registry.has_keys()) {
-        Ok(()) if seen => watched(&id, route, request, next).await,
-        Ok(()) => next.run(request).await,
-        Err(problem) => super::refused(interface, problem),
-    };
-    if let Some(problem) = response.extensions().get::<Problem>() {
-        app.shared.metrics.ended_with(interface, problem.code);
-        if problem.status.is_server_error() {
-            let (id, Parts { status, code, .. }) = (id.to_str().unwrap_or("-"), &**problem);
-            app.failures.warn(format_args!("request {id} was answered {status}, {code}"));
-        }
-    }
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
-}
-
-/// Has all that is logged on the way bear the id of the request. It costs about as much as a request.
-#[cold]
-async fn watched(id: &HeaderValue, route: &str, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let span = debug_span!("request", id = id.to_str().unwrap_or("-"));
+    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
+    let span = debug_span!("request", id);
     let response = next.run(request).instrument(span.clone()).await;
     let _within = span.enter();
     let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());

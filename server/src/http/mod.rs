@@ -9,6 +9,7 @@
 //! A value is never parsed into a tree: [`compact`](larder_protocol::json::compact) checks its text, the store keeps it, and its
 //! bytes are copied into the answer.
 
+mod activity;
 mod answer;
 mod body;
 mod caller;
@@ -41,16 +42,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use larder_protocol::Code;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
+use tracing::Level;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -86,11 +88,14 @@ pub(crate) struct App {
 }
 
 /// The interface, ready for connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Http {
     app: Arc<App>,
-    router: Router,
+    answers: Answers,
 }
+
+/// All routes. What every answer passes is around all of them at once: around each it would be copied for each request.
+type Answers = Compression<Router, And<SizeAbove, NotForContentType>>;
 
 impl Http {
     pub(crate) fn new(shared: Arc<Shared>, guard: Guard, shutdown: CancellationToken) -> Http {
@@ -103,7 +108,7 @@ impl Http {
             failures: Seldom::default(),
             description: openapi::text(description),
         });
-        Http { router: router(routes, &app), app }
+        Http { answers: answers(routes, &app), app }
     }
 
     /// Serves a connection until it is over, or the server stops.
@@ -121,12 +126,8 @@ impl Http {
         };
         match opened {
             None => Ok(()),
-            Some(Stream::Plain(tcp)) => {
-                connection::serve(tcp, peer, self.router, &self.app.shared, shutdown).await
-            }
-            Some(Stream::Tls(tls)) => {
-                connection::serve(tls, peer, self.router, &self.app.shared, shutdown).await
-            }
+            Some(Stream::Plain(tcp)) => connection::serve(tcp, peer, self.answers, self.app, shutdown).await,
+            Some(Stream::Tls(tls)) => connection::serve(tls, peer, self.answers, self.app, shutdown).await,
         }
     }
 }
@@ -175,16 +176,17 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(kestra::router())
 }
 
-/// The routes, and what is before them.
-fn router(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
-    let routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
+/// The routes, and what is around them.
+fn answers(routes: Router<Arc<App>>, app: &Arc<App>) -> Answers {
+    let mut routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
+    if tracing::enabled!(Level::DEBUG) {
+        routes = routes.layer(from_fn(front::watched));
+    }
+    if let Some(cors) = cors(&app.guard) {
+        routes = routes.layer(cors);
+    }
     let compressible = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
-    let routes = routes.layer(CompressionLayer::new().compress_when(compressible));
-    let routes = match cors(&app.guard) {
-        Some(cors) => routes.layer(cors),
-        None => routes,
-    };
-    routes.layer(from_fn_with_state(Arc::clone(app), front::front)).with_state(Arc::clone(app))
+    Compression::new(routes.with_state(Arc::clone(app))).compress_when(compressible)
 }
 
 /// What pages of other origins are told that they may do, if there are any that may.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use axum::body::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
 
-use super::connection::Counted;
+use super::activity::Counted;
 use crate::rooms::Room;
 
 /// The place of a piece among those that all connections share.

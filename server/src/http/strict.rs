@@ -11,12 +11,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use super::activity::Activity;
 
 /// How a connection that speaks HTTP/2 begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -43,11 +46,15 @@ pub(super) struct Strict<S> {
     end: Option<&'static [u8]>,
     /// How long the close waits for what the client is still sending, once it has begun.
     linger: Option<Pin<Box<Sleep>>>,
+    activity: Arc<Activity>,
+    /// As the activity was told.
+    is_heading: bool,
 }
 
 impl<S> Strict<S> {
-    pub(super) fn new(inner: S) -> Strict<S> {
-        Strict { inner, framing: Framing::default(), end: None, linger: None }
+    pub(super) fn new(inner: S, activity: Arc<Activity>) -> Strict<S> {
+        let framing = Framing::default();
+        Strict { inner, framing, end: None, linger: None, activity, is_heading: false }
     }
 }
 
@@ -61,9 +68,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
         if this.end.is_none() {
             let start = buffer.filled().len();
             ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
-            let Err(passed) = this.framing.pass(&buffer.filled()[start..]) else {
-                return Poll::Ready(Ok(()));
-            };
+            let passed = this.framing.pass(&buffer.filled()[start..]);
+            let is_heading = passed.is_ok() && this.framing.is_in_head();
+            if is_heading != this.is_heading {
+                this.is_heading = is_heading;
+                this.activity.heading(is_heading);
+            }
+            let Err(passed) = passed else { return Poll::Ready(Ok(())) };
             buffer.set_filled(start + passed);
             this.end = Some(END);
         }
@@ -76,21 +87,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     }
 }
 
+/// Nothing is written vectored: what an answer has to say is small, or in small pieces, and copying these next to each other
+/// takes less than having the kernel gather them.
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -159,6 +160,15 @@ impl Framing {
     /// Whether all is there of what was begun.
     fn is_between_requests(&self) -> bool {
         matches!(self.at, At::Start | At::Request | At::Free) && self.line.is_empty()
+    }
+
+    /// Whether the beginning of a head is there, and its end is not.
+    fn is_in_head(&self) -> bool {
+        match self.at {
+            At::Header => true,
+            At::Start | At::Request => !self.line.is_empty(),
+            _ => false,
+        }
     }
 
     /// Follows the next bytes of the input. The error is how many of them may be passed on.
@@ -334,7 +344,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_reads_as_a_head_that_cannot_be() {
         let input = &b"GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\nGET / HTTP/1.1\r\n\r\n"[..];
-        let mut strict = Strict::new(tokio::io::join(input, tokio::io::sink()));
+        let mut strict = Strict::new(tokio::io::join(input, tokio::io::sink()), Arc::default());
         let mut read = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut strict, &mut read).await.unwrap();
         assert_eq!(read, b"GET / HTTP/1.1\r\n\0\r\n\r\n");

@@ -133,7 +133,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// What a port serves, and to how many. Connections of all ports come out of the same slots.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Door {
     shared: Arc<Shared>,
     refusals: Arc<Semaphore>,
@@ -141,7 +141,7 @@ pub(super) struct Door {
 }
 
 /// What is spoken behind a door.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Interface {
     Lines,
     Http(Http),

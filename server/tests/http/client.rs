@@ -9,7 +9,7 @@ use crate::support::PATIENCE;
 #[derive(Debug)]
 pub(super) struct Client {
     address: SocketAddr,
-    stream: TcpStream,
+    pub(super) stream: TcpStream,
     reader: BufReader<TcpStream>,
 }
 

@@ -1,7 +1,10 @@
 //! The end of the server, of connections, and of what there is room for.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -45,9 +48,23 @@ fn connections_beyond_the_limit_are_told_so() {
 #[test]
 fn a_request_that_does_not_come_is_not_waited_for() {
     let fixture = Fixture::start(["--line-timeout=50ms"]);
+    let mut idle = fixture.connect();
+    assert_eq!(idle.ask("GET /v1/namespaces").status, 200);
     let mut head = fixture.connect();
     head.send("GET / HTTP/1.1\r\nHost: loc");
     assert_eq!(head.rest(), "");
+    // It is one time for all of it, also behind a request that was answered.
+    let mut slow = fixture.connect();
+    assert_eq!(slow.ask("GET /v1/namespaces").status, 200);
+    slow.send("GET / HTTP/1.1\r\nHost: loc");
+    while !slow.is_answered() {
+        // The server may close at any time.
+        _ = slow.stream.write_all(b"a");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(slow.stream.read(&mut [0]).unwrap_or(0), 0);
+    // Whoever has not begun is not timed.
+    assert_eq!(idle.ask("GET /v1/namespaces").status, 200);
     let mut body = fixture.connect();
     body.send("PUT /v1/namespaces/n/entries/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n12");
     let answer = body.answer(false);

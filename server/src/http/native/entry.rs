@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use larder_engine::Refusal;
@@ -48,7 +48,7 @@ pub(super) async fn get(
     mut caller: Caller,
     path: Segments,
     mut query: Query,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
     let pointer = query.text("path").map(Pointer::new).transpose();
     let pointer = pointer.map_err(|error| Problem::of(Code::BadArg, format!("the option path: {error}")))?;
@@ -60,6 +60,7 @@ pub(super) async fn get(
         }
     };
     query.end()?;
+    let headers = request.headers();
     let command = Command::Entry { key: path.key().into() };
     caller
         .execute(path.namespace(), &command, |answer, values| {
@@ -67,7 +68,7 @@ pub(super) async fn get(
                 return Err(misrouted().into());
             };
             let found = found.ok_or_else(Problem::nil)?;
-            if condition::is_known(&headers, found.version())? {
+            if condition::is_known(headers, found.version())? {
                 return Ok(render::not_modified(&found.stamp()));
             }
             let entry = values.entry(&found).map_err(|error| refusal(&error))?;
