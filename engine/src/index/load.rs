@@ -11,11 +11,13 @@ use super::tag::TABLES;
 use super::timers::Owner;
 use super::{ENTRY_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombstone, Usage};
 use crate::address::Tenant;
+use crate::clock::NEVER;
 use crate::log::hint::{Hint, HintRecord};
 use crate::log::record::Kind;
 use crate::sync::{AtomicU32, Ordering, thread};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::str;
 
 /// The number of a node that a record became, by the record's place in its hint; [`NONE`] if it became none. It stands
@@ -295,6 +297,14 @@ fn join(shards: Vec<Shard>, tagger: Tagger, now_ms: u64) -> Index {
 /// An entry on its way into an ordered map.
 type Ordered = (Key, u32);
 
+/// The entries of a namespace that one thread has found, and then puts in order.
+#[derive(Default)]
+struct Found {
+    entries: Vec<Ordered>,
+    /// Nodes of those that expire, and when.
+    expiring: Vec<(u32, u64)>,
+}
+
 /// A namespace on its way into the index.
 struct Listed {
     number: u32,
@@ -303,36 +313,31 @@ struct Listed {
 
 /// Builds the ordered maps, and sets the timers.
 fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize) {
+    let nodes = &index.nodes;
+    let found = on_each(threads, |number| {
+        let mut found = BTreeMap::new();
+        for (at, part) in share(hints, number, threads) {
+            find(&mut found, &hints[at], &numbers[at], part, nodes);
+        }
+        found.values_mut().for_each(|found| found.entries.sort_by(|(a, _), (b, _)| a.cmp(b)));
+        found
+    });
     let mut names: BTreeMap<(Tenant, &[u8]), Listed> = BTreeMap::new();
-    for (hint, numbers) in hints.iter().zip(numbers) {
-        let mut records = hint.records().zip(numbers).peekable();
-        while let Some((first, _)) = records.peek() {
-            let name = (first.tenant, first.namespace);
-            let Index { nodes, timers, bytes, .. } = &mut *index;
-            let fresh = || Listed { number: timers.take_number(first.tenant), entries: Vec::new() };
-            let Listed { number: namespace, entries } = names.entry(name).or_insert_with(fresh);
-            while let Some((record, number)) =
-                records.next_if(|(record, _)| (record.tenant, record.namespace) == name)
-            {
-                let number = number.load(Ordering::Relaxed);
-                if number == NONE || nodes.get(number).sequence() != record.sequence {
-                    continue;
-                }
-                // Hints hold nothing but text.
-                let key = Key::new(str::from_utf8(record.key).unwrap_or_default());
-                *bytes += ENTRY_BYTES + key.heap_bytes() as u64;
-                let owner = Owner { node: number, namespace: *namespace };
-                nodes.get_mut(number).set_timer(timers.set(None, record.deadline, owner));
-                entries.push((key, number));
-            }
+    for (name, Found { mut entries, expiring }) in
+        found.into_iter().flatten().filter(|(_, found)| !found.entries.is_empty())
+    {
+        let Index { nodes, timers, bytes, .. } = &mut *index;
+        let fresh = || Listed { number: timers.take_number(name.0), entries: Vec::new() };
+        let listed = names.entry(name).or_insert_with(fresh);
+        *bytes += entries.iter().map(|(key, _)| ENTRY_BYTES + key.heap_bytes() as u64).sum::<u64>();
+        for (node, deadline) in expiring {
+            let owner = Owner { node, namespace: listed.number };
+            nodes.get_mut(node).set_timer(timers.set(None, deadline, owner));
         }
+        listed.entries.append(&mut entries);
     }
-    for ((tenant, name), Listed { number, mut entries }) in names {
-        if entries.is_empty() {
-            index.timers.give_back(number);
-            continue;
-        }
-        presort(&mut entries, threads);
+    for ((tenant, name), Listed { number, entries }) in names {
+        // What the threads have sorted is merged on the way.
         let entries: BTreeMap<Key, u32> = entries.into_iter().collect();
         let namespaces = index.tenants.entry(tenant).or_default();
         namespaces.entries += entries.len() as u64;
@@ -342,25 +347,52 @@ fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize)
     }
 }
 
-/// Sorts the parts of a long list, a part on each thread. What is left to do is to merge them.
-fn presort(entries: &mut [Ordered], threads: usize) {
-    const WORTH_A_THREAD: usize = 1 << 15;
-    if threads == 1 || entries.len() <= WORTH_A_THREAD {
-        return;
-    }
-    let part = entries.len().div_ceil(threads);
-    thread::scope(|scope| {
-        for part in entries.chunks_mut(part).filter(|part| !part.is_sorted()) {
-            scope.spawn(|| part.sort_by(|(a, _), (b, _)| a.cmp(b)));
-        }
+/// One of so many shares of all records, with about as many in each: hints, and which of their records.
+fn share(hints: &[Hint], number: usize, shares: usize) -> Vec<(usize, Range<usize>)> {
+    let total: usize = hints.iter().map(|hint| hint.records as usize).sum();
+    let (from, to) = (total * number / shares, total * (number + 1) / shares);
+    let mut before = 0;
+    let parts = hints.iter().map(|hint| {
+        let end = before + hint.records as usize;
+        let part = from.clamp(before, end) - before..to.clamp(before, end) - before;
+        before = end;
+        part
     });
+    parts.enumerate().filter(|(_, part)| !part.is_empty()).collect()
+}
+
+/// Appends what of a part of a hint became nodes.
+fn find<'h>(
+    found: &mut BTreeMap<(Tenant, &'h [u8]), Found>,
+    hint: &'h Hint,
+    numbers: &Numbers,
+    part: Range<usize>,
+    nodes: &Slab,
+) {
+    let mut records = hint.records().zip(numbers).skip(part.start).take(part.len()).peekable();
+    while let Some((first, _)) = records.peek() {
+        let name = (first.tenant, first.namespace);
+        let Found { entries, expiring } = found.entry(name).or_default();
+        while let Some((record, number)) =
+            records.next_if(|(record, _)| (record.tenant, record.namespace) == name)
+        {
+            let number = number.load(Ordering::Relaxed);
+            if number == NONE || nodes.get(number).sequence() != record.sequence {
+                continue;
+            }
+            // Hints hold nothing but text.
+            entries.push((Key::new(str::from_utf8(record.key).unwrap_or_default()), number));
+            if record.deadline != NEVER {
+                expiring.push((number, record.deadline));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::address::Address;
-    use crate::clock::NEVER;
     use crate::index::KeyRange;
     use crate::log::record::Record;
     use proptest::prelude::*;
