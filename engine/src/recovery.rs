@@ -81,7 +81,7 @@ pub(crate) fn recover(
     let mut recovery = Recovery::new(&**disk, manifest, progress);
     recovery.set_aside(&names)?;
     recovery.load_sealed(threads)?;
-    let tail = recovery.load_open()?;
+    let tail = recovery.load_open(threads)?;
     let clock = recovery.start_clock(start)?;
     recovery.seal_tail(tail)?;
     Ok(recovery.finish(clock, threads))
@@ -398,8 +398,8 @@ impl<'d> Recovery<'d> {
         Ok(Whole { segment, hint, has_hint_file })
     }
 
-    /// Follows the chain through the open segments. Returns those with frames in them.
-    fn load_open(&mut self) -> Result<Vec<TailSegment>> {
+    /// Follows the chain through the open segments, which are read by several threads. Returns those with frames in them.
+    fn load_open(&mut self, threads: usize) -> Result<Vec<TailSegment>> {
         let mut tail = Vec::new();
         let mut last = Last { sequence: self.manifest.sequence, chain: self.manifest.chain };
         let mut broken: Option<Break> = None;
@@ -411,7 +411,7 @@ impl<'d> Recovery<'d> {
             let name = file_name(id);
             let salt = Salt::new(self.manifest.store, id);
             let data_len = file.data_len().map_err(|error| Error::io(format!("read {name}"), error))?;
-            let content = read_start(&*file, &name, data_len.max(HEADER_BYTES as u64))?;
+            let content = read_start(&*file, &name, data_len.max(HEADER_BYTES as u64), threads)?;
             let mut summary = Footer {
                 frames: 0,
                 records: 0,

@@ -116,7 +116,7 @@ impl Hint {
         if length > HEADER_BYTES as u64 + longest {
             return None;
         }
-        let bytes = read_start(&*file, &name, length).ok()?;
+        let bytes = read_start(&*file, &name, length, 1).ok()?;
         let header: &[u8; HEADER_BYTES] = array_at(&bytes, 0)?;
         let body = bytes.get(HEADER_BYTES..)?;
         if *header != encode_header(sealed, body) {

@@ -7,7 +7,9 @@ use super::frame::{self, Frame, FrameError, Header, Verify};
 use super::manifest::Sealed;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::error::{Error, Result};
+use crate::sync::thread;
 use std::io;
+use std::panic::resume_unwind;
 
 /// Bytes that are read at a time, unless a frame is longer.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -98,12 +100,21 @@ fn usize_of(length: u64) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
-/// The first `length` bytes of the file called `name`, in memory.
-pub(crate) fn read_start(file: &dyn DiskFile, name: &str, length: u64) -> Result<Vec<u8>> {
-    let failed = |error| Error::io(format!("read {name}"), error);
+/// The first `length` bytes of the file called `name`, in memory, read by so many threads if they are many.
+pub(crate) fn read_start(file: &dyn DiskFile, name: &str, length: u64, threads: usize) -> Result<Vec<u8>> {
     check_length(file, name, length)?;
     let mut bytes = vec![0; usize_of(length)];
-    read_exact_at(file, &mut bytes, 0).map_err(failed)?;
+    let part_bytes = bytes.len().div_ceil(threads.max(1)).max(usize_of(WINDOW_BYTES));
+    let mut parts = (0..).step_by(part_bytes).zip(bytes.chunks_mut(part_bytes));
+    let first = parts.next();
+    let read = |(position, part): (u64, &mut [u8])| read_exact_at(file, part, position);
+    let outcome = thread::scope(|scope| {
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+        let first = first.map_or(Ok(()), read);
+        let ended = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.fold(first, io::Result::and)
+    });
+    outcome.map_err(|error| Error::io(format!("read {name}"), error))?;
     Ok(bytes)
 }
 
