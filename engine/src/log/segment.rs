@@ -20,6 +20,9 @@ const TOUCHED_LINES: usize = 5;
 #[expect(clippy::cast_possible_truncation, reason = "some kilobyte")]
 const HEAD_BYTES_MAX: u32 = (HEADER_BYTES + NAMESPACE_BYTES_MAX + KEY_BYTES_MAX) as u32;
 
+/// Records of so many bytes are read from the disk at once.
+const LONG_BYTES: usize = 32 * 1024;
+
 /// Most heads are no longer than this.
 const HEAD_BYTES_USUAL: u32 = 128;
 
@@ -184,12 +187,13 @@ impl Segment {
         scratch: &'s mut Vec<u8>,
     ) -> Result<&'s [u8]> {
         debug_assert!(position + length <= self.written());
-        match &self.map {
-            Some(map) => map
-                .get(position as usize, length as usize)
-                .ok_or_else(|| self.damaged(position, RecordError::CutOff)),
-            None => self.read(position, length, scratch),
+        let Some(map) = &self.map else { return self.read(position, length, scratch) };
+        let (start, length) = (position as usize, length as usize);
+        let bytes = map.get(start, length).ok_or_else(|| self.damaged(position, RecordError::CutOff))?;
+        if length >= LONG_BYTES {
+            map.read_ahead(start..start + length);
         }
+        Ok(bytes)
     }
 
     fn read<'s>(&self, position: u32, length: u32, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]> {

@@ -172,3 +172,36 @@ impl Drop for Counted {
         self.activity.note();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_is_counted_for_as_long_as_it_does() {
+        let activity = Arc::new(Activity::default());
+        let counts = || {
+            [&activity.handling, &activity.sending, &activity.holding]
+                .map(|count| count.load(Ordering::Relaxed))
+        };
+        let (handling, sending) = (activity.handling(), activity.sending());
+        assert_eq!(counts(), [1, 1, 0]);
+        let holding = activity.holding();
+        drop(handling);
+        assert_eq!(counts(), [0, 1, 1]);
+        drop((sending, holding));
+        assert_eq!(counts(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_head_has_its_time_from_its_beginning() {
+        let activity = Activity::default();
+        let moves = || activity.moved.swap(false, Ordering::Relaxed);
+        activity.heading(true);
+        assert!(moves() && activity.heading.load(Ordering::Relaxed));
+        activity.heading(true);
+        assert!(!moves(), "more of it is no reason to wait longer");
+        activity.heading(false);
+        assert!(!activity.heading.load(Ordering::Relaxed));
+    }
+}

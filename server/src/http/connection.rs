@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{Method, Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -128,6 +129,11 @@ impl Service<Request<Incoming>> for Requests {
         request.extensions_mut().insert(self.connection.clone());
         let handling = self.connection.activity.handling();
         let (passage, admitted) = Passage::enter(&self.app, &mut request);
+        // The head of an answer is what it would be with its body, compression included.
+        let head_alone = *request.method() == Method::HEAD;
+        if head_alone {
+            *request.method_mut() = Method::GET;
+        }
         let answer = admitted.map(|()| self.answers.call(request));
         Box::pin(async move {
             let mut response = match answer {
@@ -135,10 +141,22 @@ impl Service<Request<Incoming>> for Requests {
                 Err(problem) => refused(passage.interface, problem),
             };
             passage.leave(&mut response);
+            if head_alone {
+                response = without_body(response);
+            }
             let sending = handling.activity().sending();
             Ok(response.map(|body| Sending::new(body, sending, Vec::new()).followed()))
         })
     }
+}
+
+/// The head of an answer, with the length that its body has.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    if let (Some(bytes), None) = (response.body().size_hint().exact(), response.headers().get(CONTENT_LENGTH))
+    {
+        response.headers_mut().insert(CONTENT_LENGTH, bytes.into());
+    }
+    response.map(|_| Body::empty())
 }
 
 /// The connection that a request comes over, in its extensions.

@@ -1,7 +1,7 @@
 //! What every request passes first and every answer last: a request id, the guard, the log.
 //!
 //! A client may bring its own id, so that what it does can be followed through several services; one that could not be told
-//! from other parts of a log line is replaced. At level `debug` each request is logged, and all that is logged for it bears its
+//! from other parts of a log line is replaced. At level `debug` each request that is let in is logged, and all that is logged for it bears its
 //! id; above that, only that one could not be answered. Neither a value, nor a key, nor a token is ever logged.
 
 use std::fmt::Write;
@@ -63,7 +63,7 @@ impl Passage {
         let id = given.unwrap_or_else(|| app.request_ids.next());
         let interface = Interface::of_route(request.uri().path());
         let admitted = app.guard.check(request, !app.shared.registry.has_keys());
-        if tracing::enabled!(Level::DEBUG) {
+        if is_watched() {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
         (Passage { app: Arc::clone(app), id, interface }, admitted)
@@ -81,6 +81,11 @@ impl Passage {
         }
         response.headers_mut().insert(REQUEST_ID, id);
     }
+}
+
+/// Whether requests are logged.
+pub(super) fn is_watched() -> bool {
+    tracing::enabled!(Level::DEBUG)
 }
 
 /// Has all that is logged on the way bear the id of the request, and logs its answer. It costs about as much as a request, and

@@ -52,7 +52,6 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
-use tracing::Level;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -179,11 +178,11 @@ fn routes() -> OpenApiRouter<Arc<App>> {
 /// The routes, and what is around them.
 fn answers(routes: Router<Arc<App>>, app: &Arc<App>) -> Answers {
     let mut routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
-    if tracing::enabled!(Level::DEBUG) {
-        routes = routes.layer(from_fn(front::watched));
-    }
     if let Some(cors) = cors(&app.guard) {
         routes = routes.layer(cors);
+    }
+    if front::is_watched() {
+        routes = routes.layer(from_fn(front::watched));
     }
     let compressible = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
     Compression::new(routes.with_state(Arc::clone(app))).compress_when(compressible)

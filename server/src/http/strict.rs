@@ -31,6 +31,8 @@ const END: &[u8] = b"\0\r\n\r\n";
 const LINE_BYTES_MAX: usize = 64 * 1024;
 /// What is kept for the next one.
 const LINE_BYTES_USUAL: usize = 1024;
+/// Answers of no more than this, with their heads, are written as one piece.
+const TOGETHER_BYTES: usize = 1024;
 /// How long a client has to finish a request that was refused before its end, and how much of that is thrown away at a time.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4096;
@@ -87,11 +89,32 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     }
 }
 
-/// Nothing is written vectored: what an answer has to say is small, or in small pieces, and copying these next to each other
-/// takes less than having the kernel gather them.
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
+    }
+
+    /// The head and the body of a small answer are put next to each other: that takes less than having the kernel gather them.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let inner = Pin::new(&mut self.get_mut().inner);
+        let mut together = [0; TOGETHER_BYTES];
+        let mut end = 0;
+        for slice in slices {
+            let Some(place) = together.get_mut(end..end + slice.len()) else {
+                return inner.poll_write_vectored(context, slices);
+            };
+            place.copy_from_slice(slice);
+            end += slice.len();
+        }
+        inner.poll_write(context, &together[..end])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

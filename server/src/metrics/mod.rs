@@ -41,8 +41,10 @@ const INTERFACES: [(Interface, &str); 6] = [
 ];
 
 /// Where the routes of an interface begin; the first that fits counts.
-const ROUTES: [(&str, Interface); 4] = [
+const ROUTES: [(&str, Interface); 5] = [
     ("/v1", Interface::V1),
+    // A tenant of Kestra may be called so.
+    ("/api/v1/datastore/namespaces/", Interface::Kestra),
     ("/api/v1/datastore", Interface::Hooklistener),
     ("/api/v1", Interface::Kestra),
     ("/kv", Interface::Rocketstack),
@@ -52,7 +54,8 @@ impl Interface {
     /// That of a route.
     pub(crate) fn of_route(route: &str) -> Interface {
         let within = |start: &str| {
-            route.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            let ends = |rest: &str| rest.is_empty() || rest.starts_with('/') || start.ends_with('/');
+            route.strip_prefix(start).is_some_and(ends)
         };
         ROUTES.iter().find(|(start, _)| within(start)).map_or(Interface::Http, |(_, interface)| *interface)
     }
@@ -138,6 +141,8 @@ mod tests {
             ("/v1/namespaces/{namespace}/count", Interface::V1),
             ("/v1x", Interface::Http),
             ("/api/v1/datastore/{namespace}", Interface::Hooklistener),
+            ("/api/v1/datastore/namespaces", Interface::Hooklistener),
+            ("/api/v1/datastore/namespaces/n/kv", Interface::Kestra),
             ("/api/v1/{tenant}/namespaces/{namespace}/kv", Interface::Kestra),
             ("/kv/items/{*key}", Interface::Rocketstack),
             ("/metrics", Interface::Http),

@@ -102,8 +102,17 @@ fn answers_are_compressed_for_who_wants_that() {
     assert_eq!(client.ask_with("PUT /v1/namespaces/n/entries/small", "1").status, 200);
     let mut ask = |path: &str, encoding: &str| {
         client.request(path, &[("Accept-Encoding", encoding)], b"");
-        client.answer(false)
+        client.answer(path.starts_with("HEAD"))
     };
+    // A head alone is that of the same answer.
+    for (encoding, length) in [("gzip", None), ("identity", Some("30002"))] {
+        let [whole, alone] =
+            ["GET", "HEAD"].map(|method| ask(&format!("{method} /v1/namespaces/n/entries/large"), encoding));
+        for name in ["content-type", "content-encoding", "vary", "etag"] {
+            assert_eq!(alone.header(name), whole.header(name), "{name}, {encoding}");
+        }
+        assert_eq!((alone.status, alone.header("content-length")), (200, length));
+    }
     let large = ask("GET /v1/namespaces/n/entries/large", "gzip");
     assert_eq!((large.header("content-encoding"), large.header("etag")), (Some("gzip"), Some("\"1\"")));
     assert!(large.body.starts_with(&[0x1f, 0x8b]) && large.body.len() < 1_000, "{}", large.body.len());

@@ -73,3 +73,21 @@ fn several_requests_share_a_connection() {
     answered.sort();
     assert_eq!(answered, [(3, b"{\"a\":1}".to_vec()), (5, b"{\"a\":1}".to_vec())]);
 }
+
+/// Also of one that is refused before it gets to a route.
+#[test]
+fn a_head_alone_has_no_body() {
+    let fixture = Fixture::start([]);
+    let mut stream = TcpStream::connect(fixture.server.http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let foreign = [&[0, 6][..], b"origin", &[11], b"http://x.it"].concat();
+    let refused = [head(&field(PUT_NAME, "HEAD"), "/v1/namespaces"), foreign].concat();
+    let refused = frame(HEADERS, END_HEADERS | END_STREAM, 1, &refused);
+    stream.write_all(&[begin(b""), refused].concat()).unwrap();
+    let (number, fields) = next(&mut stream, HEADERS);
+    assert_eq!(number, 1);
+    assert_ne!(fields[0], STATUS_200);
+    let answered = frame(HEADERS, END_HEADERS | END_STREAM, 3, &head(&[GET], "/v1/namespaces"));
+    stream.write_all(&answered).unwrap();
+    assert_eq!(next(&mut stream, DATA).0, 3);
+}
