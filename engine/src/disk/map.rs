@@ -27,8 +27,7 @@ impl Map {
         // before a reader learns their position, and it is never cut off below a position that a reader knows.
         let map = unsafe { MmapOptions::new().len(length).map(file.as_file()) }?;
         // What lies next to a value is seldom asked for next, and around a page that is not in memory the system would read some
-        // hundred kilobytes, or megabytes. (It also no longer tells hot pages from cold ones by these reads: where few keys get nearly all
-        // of them, that costs a tenth.) Should it not take the advice, reads are slower, and as right.
+        // hundred kilobytes, or megabytes. Should it not take the advice, reads are slower, and as right.
         _ = map.advise(Advice::Random);
         Ok(Map(map))
     }
