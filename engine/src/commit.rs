@@ -18,7 +18,6 @@
 //! Once the log has failed the marks stand still, for good: they move only under the lock under which the failure is
 //! set.
 
-use crate::compaction::HOLD_MAX;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::state::Values;
@@ -28,7 +27,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -427,15 +426,17 @@ impl Admission {
     /// Blocks until there is room.
     pub fn wait(self) {
         self.inner.wait_for_room();
-        self.inner.compactor.throttle.wait();
+        self.inner.compactor.throttle.wait(|| self.inner.catalog.is_short());
+    }
+
+    /// How long it still has to wait for compaction at most.
+    fn held(&self) -> Duration {
+        let hold = self.inner.compactor.throttle.hold_of(self.inner.catalog.is_short());
+        hold.saturating_sub(self.held_since.map_or(Duration::ZERO, |since| since.elapsed()))
     }
 
     fn is_ready(&self) -> bool {
-        let is_held = || {
-            let is_long_ago = |since: Instant| since.elapsed() >= HOLD_MAX;
-            !self.inner.compactor.throttle.admits() && !self.held_since.is_some_and(is_long_ago)
-        };
-        self.inner.has_room() && !is_held()
+        self.inner.has_room() && self.held().is_zero()
     }
 }
 
@@ -453,7 +454,7 @@ impl Future for Admission {
         }
         if self.inner.has_room() {
             self.held_since.get_or_insert_with(Instant::now);
-            self.inner.signal.wake_within(HOLD_MAX);
+            self.inner.signal.wake_within(self.held());
         } else {
             self.inner.request(Mark::Acknowledged, self.inner.last_sequence());
         }

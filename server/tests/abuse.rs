@@ -250,7 +250,10 @@ fn short_lines_that_write_much(target: &Target) {
     let (lines, clients) = (LINES / crowd.len(), target.clients);
     crowd.iter_mut().for_each(|client| client.send("TOUCH large0 ttl=1h\n".repeat(lines)));
     for client in &mut crowd {
-        (0..lines).for_each(|_| assert!(client.reply().starts_with("OK ")));
+        for _ in 0..lines {
+            let reply = client.reply();
+            assert!(reply.starts_with("OK "), "{reply}");
+        }
     }
     let large = format!("SET object {{\"text\":\"{}\"}}", "x".repeat(1_000_000));
     assert!(crowd[0].ask(&large).starts_with("OK "));

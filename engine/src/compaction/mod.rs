@@ -24,7 +24,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use survey::{Dropped, Survey};
-pub(crate) use throttle::HOLD_MAX;
 use throttle::Throttle;
 use turn::{Turn, Turns};
 

@@ -42,6 +42,9 @@ pub(crate) struct Aim {
 
 /// Most records that a job reads, unless a single segment has more: bounds its memory.
 const RECORDS_MAX: u64 = 2_000_000;
+/// Most bytes that a job reads in order to copy none of them, unless a single segment has more: what comes free does so little
+/// by little.
+const DEAD_BYTES_MAX: u64 = 64 << 20;
 /// Smallest dead share that is worth copying the rest for: one in so many.
 const WORTHWHILE: u64 = 16;
 
@@ -95,7 +98,7 @@ pub(crate) fn choose_all(candidates: &[Figures], aim: &Aim) -> Option<Vec<Figure
 /// What gives room back without taking any.
 fn wholly_dead(candidates: &[Figures]) -> Vec<Figures> {
     let dead = candidates.iter().filter(|figures| figures.useful == 0).copied().collect();
-    within_bounds(dead, u64::MAX)
+    within_bounds(dead, |figures| figures.bytes, DEAD_BYTES_MAX)
 }
 
 /// The first of them that have at most `useful` useful bytes together, as far as there is room. Short of space, it is the
@@ -105,7 +108,7 @@ fn within_room(mut figures: Vec<Figures>, useful: u64, aim: &Aim) -> Vec<Figures
     if aim.is_short {
         return figures.into_iter().min_by_key(|figures| figures.useful).into_iter().collect();
     }
-    within_bounds(figures, useful.min(aim.room))
+    within_bounds(figures, |figures| figures.useful, useful.min(aim.room))
 }
 
 /// How many times its useful bytes a log has.
@@ -137,16 +140,15 @@ pub(crate) fn slack(candidates: &[Figures], chosen: &[Figures], space_amplificat
     (useful * space_amplification_max - bytes).max(0.0)
 }
 
-/// The first of them that have at most `useful` useful bytes together, or a single one.
-fn within_bounds(figures: Vec<Figures>, useful: u64) -> Vec<Figures> {
+/// The first of them that have at most so many of some bytes together, or a single one.
+fn within_bounds(figures: Vec<Figures>, bytes_of: fn(&Figures) -> u64, bytes_max: u64) -> Vec<Figures> {
     let (mut bytes, mut records) = (0, 0);
-    let fits = |figures: &Figures| {
+    let mut fits = |figures: &Figures| {
         let is_first = records == 0;
-        bytes += figures.useful;
+        bytes += bytes_of(figures);
         records += u64::from(figures.records);
-        is_first || (bytes <= useful && records <= RECORDS_MAX)
+        is_first || (bytes <= bytes_max && records <= RECORDS_MAX)
     };
-    let mut fits = fits;
     figures.into_iter().take_while(|figures| fits(figures)).collect()
 }
 
@@ -169,6 +171,15 @@ mod tests {
     fn what_is_wholly_dead_goes_at_once_and_alone() {
         let segments = [figures(1, 1000), figures(2, 0), figures(3, 900), figures(4, 0)];
         assert_eq!(numbers(&choose(&segments, &AIM)), [2, 4]);
+    }
+
+    #[test]
+    fn what_is_wholly_dead_goes_little_by_little() {
+        let dead = |segment, share| Figures { bytes: DEAD_BYTES_MAX / share, ..figures(segment, 0) };
+        assert_eq!(numbers(&choose(&[dead(1, 2), dead(2, 4), dead(3, 4), dead(4, 1)], &AIM)), [1, 2, 3]);
+        assert_eq!(numbers(&choose(&[dead(4, 1), dead(1, 2)], &AIM)), [4]);
+        let whole = Figures { bytes: u64::from(u32::MAX), ..figures(1, 0) };
+        assert_eq!(numbers(&choose(&[whole, dead(2, 2)], &AIM)), [1]);
     }
 
     #[test]

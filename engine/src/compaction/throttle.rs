@@ -6,13 +6,18 @@
 //! copies adds most of what will come free by that, and what is written is taken off. Who finds it empty waits for the next
 //! stretch, which is short as a rule; never for longer than the jobs last, however they end, nor than [`HOLD_MAX`], so that
 //! a disk that is slow to sync a job's output does not stop everybody else.
+//!
+//! When the store is short of what a new segment needs, room or a descriptor, the jobs may be about to give that back. Then
+//! a writer waits up to [`SHORT_HOLD_MAX`] for it, and is refused only if it has not come by then.
 
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For how long a writer is held back before it may write all the same.
-pub(crate) const HOLD_MAX: Duration = Duration::from_millis(10);
+const HOLD_MAX: Duration = Duration::from_millis(10);
+/// The same where it would probably be refused.
+const SHORT_HOLD_MAX: Duration = Duration::from_secs(2);
 /// The share of what comes free that writers get. The rest shortens the log.
 const WRITERS_SHARE: f64 = 0.75;
 
@@ -31,6 +36,16 @@ struct Account {
     slack: f64,
     /// Bytes for writers for each that the job reads or copies.
     rate: f64,
+}
+
+impl Account {
+    fn hold(&self, is_short: bool) -> Duration {
+        match self.credit > 0.0 {
+            _ if is_short => SHORT_HOLD_MAX,
+            true => Duration::ZERO,
+            false => HOLD_MAX,
+        }
+    }
 }
 
 /// As long as it lives, writers are held to what jobs give back.
@@ -53,16 +68,30 @@ impl Throttle {
         self.is_on.load(Ordering::Acquire)
     }
 
-    /// Whether a write may begin.
-    pub(crate) fn admits(&self) -> bool {
+    /// Whether writers are within what they may write.
+    pub(super) fn admits(&self) -> bool {
         !self.is_on() || self.lock().credit > 0.0
     }
 
+    /// For how long a write has to wait at most, as things are.
+    pub(crate) fn hold_of(&self, is_short: bool) -> Duration {
+        if self.is_on() { self.lock().hold(is_short) } else { Duration::ZERO }
+    }
+
     /// Waits until a write may begin.
-    pub(crate) fn wait(&self) {
-        if self.is_on() {
-            let is_held = |account: &mut Account| self.is_on() && account.credit <= 0.0;
-            drop(self.changed.wait_timeout_while(self.lock(), HOLD_MAX, is_held));
+    pub(crate) fn wait(&self, is_short: impl Fn() -> bool) {
+        if !self.is_on() {
+            return;
+        }
+        let since = Instant::now();
+        let mut account = self.lock();
+        while self.is_on() {
+            let rest = account.hold(is_short()).saturating_sub(since.elapsed());
+            if rest.is_zero() {
+                break;
+            }
+            let woken = self.changed.wait_timeout(account, rest);
+            account = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -128,9 +157,30 @@ mod tests {
         (0..10).for_each(|_| throttle.earn(1000));
         throttle.spend(375);
         assert!(!throttle.admits(), "what was not used up is gone");
+        assert_eq!(throttle.hold_of(false), HOLD_MAX);
         drop(held);
-        throttle.wait();
+        throttle.wait(|| false);
         assert!(throttle.admits());
+    }
+
+    #[test]
+    fn where_something_is_short_it_is_waited_for_until_it_is_there_or_the_job_at_its_end() {
+        let (throttle, is_short) = (Throttle::default(), AtomicBool::new(true));
+        assert_eq!(throttle.hold_of(true), Duration::ZERO, "nothing is about to be given back");
+        let held = throttle.hold();
+        held.begin_job(100.0, 1.0);
+        assert_eq!((throttle.hold_of(true), throttle.hold_of(false)), (SHORT_HOLD_MAX, Duration::ZERO));
+        let wait = || throttle.wait(|| is_short.load(Ordering::Acquire));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(wait);
+            is_short.store(false, Ordering::Release);
+            throttle.earn(1);
+            waiting.join().unwrap();
+            is_short.store(true, Ordering::Release);
+            let waiting = scope.spawn(wait);
+            drop(held);
+            waiting.join().unwrap();
+        });
     }
 
     #[test]
@@ -139,7 +189,7 @@ mod tests {
         let held = throttle.hold();
         held.begin_job(0.0, 1.0);
         std::thread::scope(|scope| {
-            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| throttle.wait())).collect();
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| throttle.wait(|| false))).collect();
             drop(held);
             waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
         });
