@@ -560,7 +560,7 @@ impl<'d> Recovery<'d> {
         manifest.clean = false;
         manifest.retired.clone_from(&self.obsolete);
         manifest.ceiling = manifest.sequence + VERSION_BLOCK;
-        let index = index::load(&self.hints, threads, Tagger::new(), self.manifest.time_ms);
+        let index = index::load(self.hints, threads, Tagger::new(), self.manifest.time_ms);
         self.report.entries = index.entries();
         Recovered {
             clock,

@@ -582,7 +582,7 @@ impl Inner {
         let whole = hints.filter(|hints| hints.len() + 1 >= state.segments.len());
         if let Some(hints) = whole {
             let (tagger, now_ms) = (state.index.tagger(), self.clock.now_ms());
-            let recounted = crate::index::load(&hints, 1, tagger, now_ms);
+            let recounted = crate::index::load(hints, 1, tagger, now_ms);
             state.index.assert_same(&recounted);
         }
     }

@@ -1,12 +1,12 @@
 //! Building the index of a whole store at once, on several threads, from the hints of its segments.
 //!
-//! The hash tables are shared out among the threads: each of them walks over all hints and takes in the records whose
-//! tables are its own, so that no two threads ever touch the same memory. Of several records of an address the one with
-//! the highest sequence counts, in whatever order they come, and the others are counted. After that the ordered maps
-//! are built from the hints, which come in the order of keys: of each record that turned out to be the newest. On this way
-//! entries get their timers, too.
+//! The records of all hints are merged in the order of their names (`runs`), in ranges, one for each thread. So the records
+//! of an address come one after the other: the one with the highest sequence counts, and the others are counted. Entries
+//! come in the order of their keys, and nobody looks anything up. After that one thread builds the ordered maps, which
+//! cannot be divided, and the others fill the hash tables meanwhile. On this way entries get their timers, too.
 
 use super::node::{CHUNK, Node, Slab};
+use super::runs::{self, Range};
 use super::tag::TABLES;
 use super::timers::Owner;
 use super::{ENTRY_BYTES, Grave, Index, Key, Namespace, Slot, Tag, Tagger, Tombstone, Usage};
@@ -14,379 +14,260 @@ use crate::address::Tenant;
 use crate::clock::NEVER;
 use crate::log::hint::{Hint, HintRecord};
 use crate::log::record::Kind;
-use crate::sync::{AtomicU32, Ordering, thread};
+use crate::sync::thread;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::str;
 
-/// The number of a node that a record became, by the record's place in its hint; [`NONE`] if it became none. It stands
-/// for that record only if the node has its sequence: the node may have gone to a newer record since.
-type Numbers = Vec<AtomicU32>;
-
-const NONE: u32 = u32::MAX;
-
-/// Records that are entered with what they need loaded side by side.
+/// Entries that are put into hash tables with what they need loaded side by side.
 const BATCH: usize = 64;
 
 /// Builds the index, on so many threads, with tags of `tagger` and timers that begin at `now_ms`.
-pub(crate) fn load(hints: &[Hint], threads: usize, tagger: Tagger, now_ms: u64) -> Index {
+pub(crate) fn load(hints: Vec<Hint>, threads: usize, tagger: Tagger, now_ms: u64) -> Index {
     let threads = threads.clamp(1, TABLES);
-    let none = |hint: &Hint| std::iter::repeat_with(|| AtomicU32::new(NONE)).take(hint.records as usize);
-    let numbers: Vec<Numbers> = hints.iter().map(|hint| none(hint).collect()).collect();
-    let records: usize = hints.iter().map(|hint| hint.records as usize).sum();
-    let shards = on_each(threads, |number| {
-        let mut shard = Shard::new(number, threads, records);
-        hints.iter().zip(&numbers).for_each(|(hint, numbers)| shard.take_in(hint, numbers, tagger));
-        shard.shrink();
-        shard
-    });
-    let mut index = join(shards, tagger, now_ms);
-    order(&mut index, hints, &numbers, threads);
+    let mut index = Index::new(tagger, now_ms);
+    let runs = runs::in_order(hints, threads);
+    let gather = |number| Part::gather(&runs, &runs::range(&runs, number, threads), tagger);
+    let parts = on_each(threads, gather);
+    let listed = join(&mut index, parts);
+    complete(&mut index, listed, runs, threads);
     index
 }
 
 /// Runs `work` for each number below `threads`, on a thread each, the first of which is this one.
-fn on_each<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(super) fn on_each<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
         let work = &work;
         let others: Vec<_> = (1..threads).map(|number| scope.spawn(move || work(number))).collect();
         let first = work(0);
-        let others = others.into_iter().map(|other| match other.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        std::iter::once(first).chain(others).collect()
+        std::iter::once(first).chain(others.into_iter().map(|other| outcome(other.join()))).collect()
     })
 }
 
-/// One thread's share of the index: every so many-th hash table, and every so many-th chunk of nodes.
-struct Shard {
-    number: usize,
-    shards: usize,
-    tables: Vec<HashTable<u32>>,
-    chunks: Vec<Box<[Node]>>,
-    /// Nodes taken in own chunks.
-    used: usize,
-    free: Vec<u32>,
-    graves: HashTable<Grave>,
-    usage: BTreeMap<u32, Usage>,
+fn outcome<T>(joined: thread::Result<T>) -> T {
+    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// What a shard holds under a tag.
-enum Place {
-    Node(u32),
-    Grave,
-    Nowhere,
-}
-
-impl Shard {
-    /// The shard of that number, for its share of so many records.
-    fn new(number: usize, shards: usize, records: usize) -> Shard {
-        // Tables are filled unevenly, by chance.
-        let capacity = records / TABLES * 17 / 16;
-        let own = (0..TABLES).filter(|table| table % shards == number);
-        let tables = own.map(|_| HashTable::with_capacity(capacity)).collect();
-        Shard {
-            number,
-            shards,
-            tables,
-            chunks: Vec::new(),
-            used: 0,
-            free: Vec::new(),
-            graves: HashTable::new(),
-            usage: BTreeMap::new(),
-        }
-    }
-
-    fn take_in(&mut self, hint: &Hint, numbers: &Numbers, tagger: Tagger) {
-        let (own, shards) = (self.number, self.shards);
-        let mut records = hint.records().zip(numbers).filter_map(|(record, number)| {
-            let tag = tagger.tag_of(record.tenant, record.namespace, record.key);
-            (tag.table() % shards == own).then_some((tag, record, number))
-        });
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            batch.extend(records.by_ref().take(BATCH));
-            if batch.is_empty() {
-                break;
-            }
-            self.preload(batch.iter().map(|(tag, ..)| *tag));
-            for (tag, record, number) in batch.drain(..) {
-                if let Some(node) = self.enter(tag, &record, hint.segment) {
-                    number.store(node, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
-    /// Brings what entering records under these tags needs into the processor's caches: nearly all of the time is waiting for
-    /// memory, and these loads do not depend on each other.
-    fn preload(&self, tags: impl Iterator<Item = Tag>) {
-        let is_none = |number: &u32| std::hint::black_box(*number) == NONE;
-        let found = tags.map(|tag| self.tables[tag.table() / self.shards].find(tag.hash, is_none));
-        std::hint::black_box(found.flatten().count());
-    }
-
-    /// Enters a record. Returns its node, if it is a put and the newest of its address so far.
-    fn enter(&mut self, tag: Tag, record: &HintRecord<'_>, segment: u32) -> Option<u32> {
-        self.usage_of(segment).record_bytes += u64::from(record.length);
-        let mut number = None;
-        let mut older = 0;
-        match self.find(tag) {
-            Place::Nowhere => {}
-            Place::Node(found) => {
-                let node = self.node_mut(found);
-                if node.sequence() >= record.sequence {
-                    node.set_older(node.older() + 1);
-                    return None;
-                }
-                (number, older) = (Some(found), node.older() + 1);
-                let (before, length) = (node.segment(), node.length());
-                self.usage_of(before).live_bytes -= u64::from(length);
-            }
-            Place::Grave => {
-                let (found, vacant) =
-                    self.graves.find_entry(tag.hash, |grave| grave.tag == tag).ok()?.remove();
-                if found.tombstone.sequence >= record.sequence {
-                    vacant.insert(Grave { older: found.older + 1, ..found });
-                    return None;
-                }
-                older = found.older + 1;
-            }
-        }
-        let length = record.length;
-        if record.kind == Kind::Put {
-            self.usage_of(segment).live_bytes += u64::from(length);
-            let slot = Slot {
-                sequence: record.sequence,
-                creation: record.creation,
-                created_at: record.created_at,
-                deadline: record.deadline,
-                segment,
-                position: record.position,
-                length,
-            };
-            return Some(self.put(tag, Node::new(tag, &slot, older), number));
-        }
-        if let Some(number) = number {
-            self.drop_node(tag, number);
-        }
-        let tombstone = Tombstone { sequence: record.sequence, segment, length };
-        let grave = Grave { tag, tombstone, older, expired: record.kind == Kind::Expire };
-        self.graves.insert_unique(tag.hash, grave, |grave| grave.tag.hash);
-        None
-    }
-
-    fn usage_of(&mut self, segment: u32) -> &mut Usage {
-        self.usage.entry(segment).or_default()
-    }
-
-    fn find(&self, tag: Tag) -> Place {
-        let table = &self.tables[tag.table() / self.shards];
-        if let Some(number) = table.find(tag.hash, |number| self.node(*number).is_of(tag)) {
-            return Place::Node(*number);
-        }
-        match self.graves.find(tag.hash, |grave| grave.tag == tag) {
-            Some(_) => Place::Grave,
-            None => Place::Nowhere,
-        }
-    }
-
-    fn put(&mut self, tag: Tag, node: Node, number: Option<u32>) -> u32 {
-        if let Some(number) = number {
-            *self.node_mut(number) = node;
-            return number;
-        }
-        let number = self.free.pop().unwrap_or_else(|| self.next_number());
-        *self.node_mut(number) = node;
-        let Shard { tables, chunks, shards, .. } = self;
-        let hash = |number: &u32| hash_in(chunks, *shards, *number);
-        tables[tag.table() / *shards].insert_unique(tag.hash, number, hash);
-        number
-    }
-
-    fn drop_node(&mut self, tag: Tag, number: u32) {
-        if let Ok(found) =
-            self.tables[tag.table() / self.shards].find_entry(tag.hash, |other| *other == number)
-        {
-            found.remove();
-            // The numbers of its records must not be taken for its own.
-            *self.node_mut(number) = Node::EMPTY;
-            self.free.push(number);
-        }
-    }
-
-    /// Gives back the room that was made for records that turned out to be superseded.
-    fn shrink(&mut self) {
-        let Shard { tables, chunks, shards, .. } = self;
-        let hash = |number: &u32| hash_in(chunks, *shards, *number);
-        tables
-            .iter_mut()
-            .filter(|table| table.capacity() > 2 * table.len())
-            .for_each(|table| table.shrink_to_fit(hash));
-    }
-
-    /// The next number of this shard: its chunks are those whose number is its own, counted by shards.
-    fn next_number(&mut self) -> u32 {
-        if self.used == self.chunks.len() * CHUNK {
-            self.chunks.push(vec![Node::EMPTY; CHUNK].into_boxed_slice());
-        }
-        let chunk = self.used / CHUNK * self.shards + self.number;
-        self.used += 1;
-        u32::try_from(chunk * CHUNK + (self.used - 1) % CHUNK).expect("fewer than 2^32 entries")
-    }
-
-    fn node(&self, number: u32) -> &Node {
-        let (chunk, at) = place(number, self.shards);
-        &self.chunks[chunk][at]
-    }
-
-    fn node_mut(&mut self, number: u32) -> &mut Node {
-        let (chunk, at) = place(number, self.shards);
-        &mut self.chunks[chunk][at]
-    }
-}
-
-/// Where the node of a number is in its shard: chunk, and place in it.
-fn place(number: u32, shards: usize) -> (usize, usize) {
-    (number as usize / CHUNK / shards, number as usize % CHUNK)
-}
-
-fn hash_in(chunks: &[Box<[Node]>], shards: usize, number: u32) -> u64 {
-    let (chunk, at) = place(number, shards);
-    chunks[chunk][at].tag().hash
-}
-
-/// Puts the shards together, but for the ordered maps.
-fn join(shards: Vec<Shard>, tagger: Tagger, now_ms: u64) -> Index {
-    let count = shards.len();
-    let rows = shards.iter().map(|shard| shard.chunks.len()).max().unwrap_or(0);
-    let mut chunks: Vec<Option<Box<[Node]>>> = (0..rows * count).map(|_| None).collect();
-    let mut tables: Vec<HashTable<u32>> = (0..TABLES).map(|_| HashTable::new()).collect();
-    let mut index = Index::new(tagger, now_ms);
-    let mut free = Vec::new();
-    for mut shard in shards {
-        for unused in shard.used..rows * CHUNK {
-            let number = (unused / CHUNK * count + shard.number) * CHUNK + unused % CHUNK;
-            free.push(u32::try_from(number).expect("fewer than 2^32 entries"));
-        }
-        free.append(&mut shard.free);
-        for (row, chunk) in shard.chunks.into_iter().enumerate() {
-            chunks[row * count + shard.number] = Some(chunk);
-        }
-        for (row, table) in shard.tables.into_iter().enumerate() {
-            tables[row * count + shard.number] = table;
-        }
-        shard.graves.into_iter().for_each(|grave| index.add_grave(grave));
-        for (segment, usage) in shard.usage {
-            let sum = index.usage_mut(segment);
-            sum.live_bytes += usage.live_bytes;
-            sum.record_bytes += usage.record_bytes;
-        }
-    }
-    let empty = || vec![Node::EMPTY; CHUNK].into_boxed_slice();
-    // The lowest numbers are given out first.
-    free.sort_unstable_by(|a, b| b.cmp(a));
-    index.nodes =
-        Slab::from_chunks(chunks.into_iter().map(|chunk| chunk.unwrap_or_else(empty)).collect(), free);
-    index.tables = tables.into_boxed_slice();
-    index
-}
-
-/// An entry on its way into an ordered map.
-type Ordered = (Key, u32);
-
-/// The entries of a namespace that one thread has found, and then puts in order.
+/// What one thread has made of a range of names.
 #[derive(Default)]
-struct Found {
-    entries: Vec<Ordered>,
-    /// Nodes of those that expire, and when.
-    expiring: Vec<(u32, u64)>,
+struct Part {
+    chunks: Vec<Box<[Node]>>,
+    /// The chunk after those.
+    last: Vec<Node>,
+    graves: Vec<Grave>,
+    usage: BTreeMap<u32, Usage>,
+    namespaces: Vec<Listed>,
+    /// Estimated memory of the entries.
+    bytes: u64,
 }
 
 /// A namespace on its way into the index.
 struct Listed {
-    number: u32,
-    entries: Vec<Ordered>,
+    tenant: Tenant,
+    name: Box<str>,
+    /// Keys in order, with the numbers of their nodes.
+    entries: Vec<(Key, u32)>,
+    /// Nodes of those that expire, and when.
+    expiring: Vec<(u32, u64)>,
 }
 
-/// Builds the ordered maps, and sets the timers.
-fn order(index: &mut Index, hints: &[Hint], numbers: &[Numbers], threads: usize) {
-    let nodes = &index.nodes;
-    let found = on_each(threads, |number| {
-        let mut found = BTreeMap::new();
-        for (at, part) in share(hints, number, threads) {
-            find(&mut found, &hints[at], &numbers[at], part, nodes);
+impl Part {
+    fn gather(runs: &[Hint], range: &Range<'_>, tagger: Tagger) -> Part {
+        let mut part = Part::default();
+        let mut usage = vec![Usage::default(); runs.len()];
+        let mut records = runs::merge(runs, range).peekable();
+        while let Some((mut run, mut newest)) = records.next() {
+            usage[run].record_bytes += u64::from(newest.length);
+            let (name, mut older) = (newest.name(), 0);
+            while let Some((other, record)) = records.next_if(|(_, record)| record.name() == name) {
+                usage[other].record_bytes += u64::from(record.length);
+                older += 1;
+                if record.sequence > newest.sequence {
+                    (run, newest) = (other, record);
+                }
+            }
+            if newest.kind == Kind::Put {
+                usage[run].live_bytes += u64::from(newest.length);
+            }
+            part.enter(&newest, older, runs[run].segment, tagger);
         }
-        found.values_mut().for_each(|found| found.entries.sort_by(|(a, _), (b, _)| a.cmp(b)));
-        found
-    });
-    let mut names: BTreeMap<(Tenant, &[u8]), Listed> = BTreeMap::new();
-    for (name, Found { mut entries, expiring }) in
-        found.into_iter().flatten().filter(|(_, found)| !found.entries.is_empty())
-    {
-        let Index { nodes, timers, bytes, .. } = &mut *index;
-        let fresh = || Listed { number: timers.take_number(name.0), entries: Vec::new() };
-        let listed = names.entry(name).or_insert_with(fresh);
-        *bytes += entries.iter().map(|(key, _)| ENTRY_BYTES + key.heap_bytes() as u64).sum::<u64>();
+        for (run, found) in runs.iter().zip(usage) {
+            let sum = part.usage.entry(run.segment).or_default();
+            sum.record_bytes += found.record_bytes;
+            sum.live_bytes += found.live_bytes;
+        }
+        part
+    }
+
+    /// Enters the newest record of an address, of which there are so many older ones.
+    fn enter(&mut self, record: &HintRecord<'_>, older: u32, segment: u32, tagger: Tagger) {
+        let tag = tagger.tag_of(record.tenant, record.namespace, record.key);
+        if record.kind != Kind::Put {
+            let tombstone = Tombstone { sequence: record.sequence, segment, length: record.length };
+            self.graves.push(Grave { tag, tombstone, older, expired: record.kind == Kind::Expire });
+            return;
+        }
+        let slot = Slot {
+            sequence: record.sequence,
+            creation: record.creation,
+            created_at: record.created_at,
+            deadline: record.deadline,
+            segment,
+            position: record.position,
+            length: record.length,
+        };
+        let number = self.push(Node::new(tag, &slot, older));
+        // Hints hold nothing but text.
+        let key = Key::new(str::from_utf8(record.key).unwrap_or_default());
+        self.bytes += ENTRY_BYTES + key.heap_bytes() as u64;
+        let namespace = self.namespace(record);
+        namespace.entries.push((key, number));
+        if record.deadline != NEVER {
+            namespace.expiring.push((number, record.deadline));
+        }
+    }
+
+    /// The number of a new node in this part.
+    fn push(&mut self, node: Node) -> u32 {
+        if self.last.len() == CHUNK {
+            self.chunks.push(std::mem::take(&mut self.last).into_boxed_slice());
+        }
+        if self.last.is_empty() {
+            self.last.reserve_exact(CHUNK);
+        }
+        self.last.push(node);
+        u32::try_from(self.chunks.len() * CHUNK + self.last.len() - 1).expect("fewer than 2^32 entries")
+    }
+
+    /// The namespace of a record, which is that of the record before or a new one.
+    fn namespace(&mut self, record: &HintRecord<'_>) -> &mut Listed {
+        let is_same = |listed: &Listed| listed.is(record.tenant, record.namespace);
+        if !self.namespaces.last().is_some_and(is_same) {
+            let name = str::from_utf8(record.namespace).unwrap_or_default().into();
+            let listed = Listed { tenant: record.tenant, name, entries: Vec::new(), expiring: Vec::new() };
+            self.namespaces.push(listed);
+        }
+        self.namespaces.last_mut().expect("there is one")
+    }
+}
+
+impl Listed {
+    fn is(&self, tenant: Tenant, name: &[u8]) -> bool {
+        self.tenant == tenant && self.name.as_bytes() == name
+    }
+}
+
+/// Puts the parts together, but for ordered maps and hash tables. Gives the namespaces in order.
+fn join(index: &mut Index, parts: Vec<Part>) -> Vec<Listed> {
+    let (mut chunks, mut free) = (Vec::new(), Vec::new());
+    let mut all: Vec<Listed> = Vec::new();
+    for mut part in parts {
+        let number_of =
+            |chunks: &[Box<[Node]>]| u32::try_from(chunks.len() * CHUNK).expect("fewer than 2^32 entries");
+        let first = number_of(&chunks);
+        chunks.append(&mut part.chunks);
+        if !part.last.is_empty() {
+            let start = number_of(&chunks);
+            free.extend((start..).take(CHUNK).skip(part.last.len()));
+            part.last.resize(CHUNK, Node::EMPTY);
+            chunks.push(part.last.into_boxed_slice());
+        }
+        part.graves.into_iter().for_each(|grave| index.add_grave(grave));
+        for (segment, usage) in part.usage {
+            let sum = index.usage_mut(segment);
+            sum.live_bytes += usage.live_bytes;
+            sum.record_bytes += usage.record_bytes;
+        }
+        index.bytes += part.bytes;
+        for mut listed in part.namespaces {
+            if first > 0 {
+                listed.entries.iter_mut().for_each(|(_, number)| *number += first);
+                listed.expiring.iter_mut().for_each(|(number, _)| *number += first);
+            }
+            match all.last_mut() {
+                // It goes on from the range before.
+                Some(last) if last.is(listed.tenant, listed.name.as_bytes()) => {
+                    last.entries.append(&mut listed.entries);
+                    last.expiring.append(&mut listed.expiring);
+                }
+                _ => all.push(listed),
+            }
+        }
+    }
+    // The lowest numbers are given out first.
+    free.reverse();
+    index.nodes = Slab::from_chunks(chunks, free);
+    all
+}
+
+/// Builds the ordered maps and the hash tables, and sets the timers. Lets go of the runs on the way.
+fn complete(index: &mut Index, listed: Vec<Listed>, runs: Vec<Hint>, threads: usize) {
+    let nodes = &index.nodes;
+    let build = || {
+        let built = listed.into_iter().map(|listed| {
+            let Listed { tenant, name, entries, expiring } = listed;
+            (tenant, name, entries.into_iter().collect::<BTreeMap<Key, u32>>(), expiring)
+        });
+        built.collect::<Vec<_>>()
+    };
+    let (built, filled) = if threads == 1 {
+        drop(runs);
+        (build(), vec![fill(nodes, 0, 1)])
+    } else {
+        thread::scope(|scope| {
+            let shares = threads - 1;
+            let gone = scope.spawn(move || drop(runs));
+            let others: Vec<_> =
+                (0..shares).map(|share| scope.spawn(move || fill(nodes, share, shares))).collect();
+            let built = build();
+            outcome(gone.join());
+            (built, others.into_iter().map(|other| outcome(other.join())).collect())
+        })
+    };
+    let shares = filled.len();
+    let mut filled: Vec<_> = filled.into_iter().map(Vec::into_iter).collect();
+    index.tables = (0..TABLES).filter_map(|table| filled[table % shares].next()).collect();
+    for (tenant, name, entries, expiring) in built {
+        let Index { nodes, timers, tenants, .. } = &mut *index;
+        let number = timers.take_number(tenant);
         for (node, deadline) in expiring {
-            let owner = Owner { node, namespace: listed.number };
+            let owner = Owner { node, namespace: number };
             nodes.get_mut(node).set_timer(timers.set(None, deadline, owner));
         }
-        listed.entries.append(&mut entries);
-    }
-    for ((tenant, name), Listed { number, entries }) in names {
-        // What the threads have sorted is merged on the way.
-        let entries: BTreeMap<Key, u32> = entries.into_iter().collect();
-        let namespaces = index.tenants.entry(tenant).or_default();
+        let namespaces = tenants.entry(tenant).or_default();
         namespaces.entries += entries.len() as u64;
-        let namespace = Namespace { number, entries, changed: 0, removed: 0 };
-        let name = str::from_utf8(name).unwrap_or_default();
-        namespaces.by_name.insert(name.into(), namespace);
+        namespaces.by_name.insert(name, Namespace { number, entries, changed: 0, removed: 0 });
     }
 }
 
-/// One of so many shares of all records, with about as many in each: hints, and which of their records.
-fn share(hints: &[Hint], number: usize, shares: usize) -> Vec<(usize, Range<usize>)> {
-    let total: usize = hints.iter().map(|hint| hint.records as usize).sum();
-    let (from, to) = (total * number / shares, total * (number + 1) / shares);
-    let mut before = 0;
-    let parts = hints.iter().map(|hint| {
-        let end = before + hint.records as usize;
-        let part = from.clamp(before, end) - before..to.clamp(before, end) - before;
-        before = end;
-        part
-    });
-    parts.enumerate().filter(|(_, part)| !part.is_empty()).collect()
-}
-
-/// Appends what of a part of a hint became nodes.
-fn find<'h>(
-    found: &mut BTreeMap<(Tenant, &'h [u8]), Found>,
-    hint: &'h Hint,
-    numbers: &Numbers,
-    part: Range<usize>,
-    nodes: &Slab,
-) {
-    let mut records = hint.records().zip(numbers).skip(part.start).take(part.len()).peekable();
-    while let Some((first, _)) = records.peek() {
-        let name = (first.tenant, first.namespace);
-        let Found { entries, expiring } = found.entry(name).or_default();
-        while let Some((record, number)) =
-            records.next_if(|(record, _)| (record.tenant, record.namespace) == name)
-        {
-            let number = number.load(Ordering::Relaxed);
-            if number == NONE || nodes.get(number).sequence() != record.sequence {
-                continue;
-            }
-            // Hints hold nothing but text.
-            entries.push((Key::new(str::from_utf8(record.key).unwrap_or_default()), number));
-            if record.deadline != NEVER {
-                expiring.push((number, record.deadline));
-            }
+/// Fills every so many-th hash table.
+fn fill(nodes: &Slab, share: usize, shares: usize) -> Vec<HashTable<u32>> {
+    // Tables are filled unevenly, by chance.
+    let capacity = nodes.len() / TABLES * 17 / 16;
+    let own = (0..TABLES).filter(|table| table % shares == share);
+    let mut tables: Vec<_> = own.map(|_| HashTable::with_capacity(capacity)).collect();
+    let numbered = nodes.in_use().map(|(number, node)| (number, node.tag()));
+    let mut numbered = numbered.filter(|(_, tag)| tag.table() % shares == share);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        batch.extend(numbered.by_ref().take(BATCH));
+        if batch.is_empty() {
+            return tables;
+        }
+        preload(&tables, shares, batch.iter().map(|(_, tag)| *tag));
+        for (number, tag) in batch.drain(..) {
+            let hash = |number: &u32| nodes.get(*number).tag().hash;
+            tables[tag.table() / shares].insert_unique(tag.hash, number, hash);
         }
     }
+}
+
+/// Brings what entering something under these tags needs into the processor's caches: nearly all of the time is waiting for
+/// memory, and these loads do not depend on each other.
+fn preload(tables: &[HashTable<u32>], shares: usize, tags: impl Iterator<Item = Tag>) {
+    let is_none = |number: &u32| std::hint::black_box(*number) == u32::MAX;
+    let found = tags.map(|tag| tables[tag.table() / shares].find(tag.hash, is_none));
+    std::hint::black_box(found.flatten().count());
 }
 
 #[cfg(test)]
@@ -422,7 +303,7 @@ mod tests {
         /// In whatever segments, order, and on how many threads: the outcome is that of entering one after the other.
         #[test]
         fn loading_agrees_with_entering_one_by_one(drawn in proptest::collection::vec((any::<bool>(), 0u8..12, any::<bool>(), 0usize..4), 0..60),
-                                                   backwards: bool, threads in 1usize..5) {
+                                                   backwards: bool, filed: [bool; 4], threads in 1usize..5) {
             let mut expected = Index::new(Tagger::new(), 3);
             let mut lists: [Vec<(u32, Record<'_>)>; 4] = Default::default();
             let keys: Vec<String> = drawn.iter().map(|drawn| format!("key {}", drawn.1)).collect();
@@ -447,9 +328,9 @@ mod tests {
                     list.reverse();
                 }
                 list.iter().for_each(|(position, record)| hint.push(record, *position));
-                hint
+                if filed[segment as usize] { hint.filed() } else { hint }
             }).collect();
-            let found = load(&hints, threads, Tagger::new(), 3);
+            let found = load(hints, threads, Tagger::new(), 3);
             for key in &keys {
                 for (tenant, namespace) in [(0, "n"), (0, "m"), (1, "n"), (1, "m")] {
                     let at = Address::new(Tenant(tenant), namespace, key).unwrap();

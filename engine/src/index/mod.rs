@@ -12,6 +12,7 @@ mod key;
 mod load;
 mod node;
 mod range;
+mod runs;
 mod tag;
 mod timers;
 

@@ -166,6 +166,12 @@ impl Slab {
         &mut self.chunks[number / CHUNK][number % CHUNK]
     }
 
+    /// The nodes that are in use, with their numbers.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (u32, &Node)> {
+        // No record is without length.
+        (0..).zip(self.chunks.iter().flatten()).filter(|(_, node)| node.length() > 0)
+    }
+
     pub(super) fn insert(&mut self, node: Node) -> u32 {
         let number = self.free.pop().unwrap_or_else(|| {
             if self.end == self.chunks.len() * CHUNK {

@@ -68,12 +68,17 @@ pub(crate) struct Hint {
     bytes: Vec<u8>,
     /// Where the records start in `bytes`.
     start: usize,
+    /// Where every so many-th record starts, if they are in order.
+    marks: Option<Vec<usize>>,
 }
+
+/// Records from one mark of a hint to the next.
+pub(crate) const MARK_RECORDS: usize = 1024;
 
 impl Hint {
     /// The hint of `segment` with no records yet.
     pub(crate) fn new(segment: u32) -> Hint {
-        Hint { segment, records: 0, bytes: Vec::new(), start: 0 }
+        Hint { segment, records: 0, bytes: Vec::new(), start: 0, marks: None }
     }
 
     /// Adds a record of the log that stands at `position`.
@@ -95,12 +100,53 @@ impl Hint {
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = HintRecord<'_>> {
-        let mut rest = self.body();
+        self.records_from(self.start)
+    }
+
+    /// The records from the place of one of them on.
+    pub(crate) fn records_from(&self, place: usize) -> impl Iterator<Item = HintRecord<'_>> {
+        let mut rest = self.bytes.get(place..).unwrap_or_default();
         std::iter::from_fn(move || {
             let (record, behind) = HintRecord::split(rest)?;
             rest = behind;
             Some(record)
         })
+    }
+
+    /// The records, and the place of each.
+    pub(crate) fn placed_records(&self) -> impl Iterator<Item = (usize, HintRecord<'_>)> {
+        let mut place = self.start;
+        std::iter::from_fn(move || {
+            let (record, behind) = self.record_at(place)?;
+            Some((std::mem::replace(&mut place, behind), record))
+        })
+    }
+
+    /// The records at some places of this hint, which are in the order of their names.
+    pub(crate) fn select(&self, places: impl Iterator<Item = usize>) -> Hint {
+        let mut selected = Hint::new(self.segment);
+        let mut marks = Vec::new();
+        for place in places {
+            let Some((_, behind)) = self.record_at(place) else { continue };
+            if (selected.records as usize).is_multiple_of(MARK_RECORDS) {
+                marks.push(selected.bytes.len());
+            }
+            selected.bytes.extend_from_slice(&self.bytes[place..behind]);
+            selected.records += 1;
+        }
+        Hint { marks: Some(marks), ..selected }
+    }
+
+    /// The record at a place in the hint, and the place behind it; nothing at the end.
+    pub(crate) fn record_at(&self, place: usize) -> Option<(HintRecord<'_>, usize)> {
+        let rest = self.bytes.get(place..)?;
+        let (record, behind) = HintRecord::split(rest)?;
+        Some((record, place + (rest.len() - behind.len())))
+    }
+
+    /// Where the first record is and then each [`MARK_RECORDS`]-th, if the records are in the order of their names.
+    pub(crate) fn marks(&self) -> Option<&[usize]> {
+        self.marks.as_deref()
     }
 
     fn body(&self) -> &[u8] {
@@ -122,14 +168,24 @@ impl Hint {
         if *header != encode_header(sealed, body) {
             return None;
         }
-        let hint = Hint { segment: sealed.segment, records: sealed.records, bytes, start: HEADER_BYTES };
-        hint.is_sound(sealed).then_some(hint)
+        let (segment, records) = (sealed.segment, sealed.records);
+        let mut hint = Hint { segment, records, bytes, start: HEADER_BYTES, marks: None };
+        let (mut marks, mut is_ordered) = (Vec::new(), true);
+        let is_sound = hint.is_sound(sealed, &mut marks, &mut is_ordered);
+        hint.marks = is_ordered.then_some(marks);
+        is_sound.then_some(hint)
     }
 
-    /// Whether every record is one that the segment could hold.
-    fn is_sound(&self, sealed: &Sealed) -> bool {
+    /// Whether every record is one that the segment could hold. Notes where the marks are, and whether there is an order.
+    fn is_sound(&self, sealed: &Sealed, marks: &mut Vec<usize>, is_ordered: &mut bool) -> bool {
         let (mut rest, mut records) = (self.body(), 0);
+        let mut before = None;
         while let Some((record, behind)) = HintRecord::split(rest) {
+            if (records as usize).is_multiple_of(MARK_RECORDS) {
+                marks.push(self.bytes.len() - rest.len());
+            }
+            *is_ordered &= before <= Some(record.name());
+            before = Some(record.name());
             (rest, records) = (behind, records + 1);
             let end = u64::from(record.position) + u64::from(record.length);
             let is_possible = record.sequence.max(record.creation) <= VERSION_MAX
@@ -143,10 +199,27 @@ impl Hint {
         rest.is_empty() && records == sealed.records
     }
 
+    /// The same hint as it comes from a file.
+    #[cfg(test)]
+    pub(crate) fn filed(&self) -> Hint {
+        let sealed = Sealed {
+            segment: self.segment,
+            kind: super::header::SegmentKind::Log,
+            end: u64::from(u32::MAX) * 2,
+            highest_sequence: VERSION_MAX,
+            chain: 0,
+            records: self.records,
+            store: super::format::StoreId([1; 16]),
+        };
+        let disk = crate::disk::sim::SimDisk::new(1);
+        self.write(&disk, &sealed).unwrap();
+        Hint::read(&disk, &sealed).unwrap()
+    }
+
     /// Writes the hint file of a sealed segment.
     pub(crate) fn write(&self, disk: &dyn Disk, sealed: &Sealed) -> io::Result<()> {
         let mut order: Vec<_> = self.records().collect();
-        order.sort_unstable_by_key(|record| (record.tenant, record.namespace, record.key, record.sequence));
+        order.sort_unstable_by_key(|record| (record.name(), record.sequence));
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.body().len());
         bytes.resize(HEADER_BYTES, 0);
         order.iter().for_each(|record| record.encode(&mut bytes));
@@ -177,7 +250,14 @@ fn encode_header(sealed: &Sealed, body: &[u8]) -> [u8; HEADER_BYTES] {
     bytes
 }
 
+/// What the records of a hint are ordered by: tenant, namespace and key.
+pub(crate) type Name<'a> = (Tenant, &'a [u8], &'a [u8]);
+
 impl<'a> HintRecord<'a> {
+    pub(crate) fn name(&self) -> Name<'a> {
+        (self.tenant, self.namespace, self.key)
+    }
+
     /// Nothing if the names are none that an entry can have.
     fn address(&self) -> Option<Address<'a>> {
         let (namespace, key) = (str::from_utf8(self.namespace).ok()?, str::from_utf8(self.key).ok()?);
