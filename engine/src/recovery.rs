@@ -41,7 +41,7 @@ use crate::log::scan;
 use crate::log::segment::{Segment, SegmentTable, file_name, parse_file_name};
 use crate::log::window::read_start;
 use crate::report::{OpenProgress, OpenReport};
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, on_each, thread};
 use crate::tail::absorb;
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -195,7 +195,7 @@ struct Whole {
 /// An open segment as far as its frames are good.
 struct TailSegment {
     id: u32,
-    hint: Hint,
+    hints: Vec<Hint>,
     file: Arc<dyn DiskFile>,
     salt: Salt,
     summary: Footer,
@@ -422,8 +422,10 @@ impl<'d> Recovery<'d> {
                 time_ms: 0,
                 chain: last.chain,
             };
-            let mut hint = Hint::new(id);
-            let stop = self.follow(&mut hint, &content, salt, &mut last, &mut summary);
+            let (frames, stop) = chained(&content, salt, last);
+            let (hints, good, bad) = verify(id, &content, salt, &frames, threads);
+            self.take_in(id, &content, salt, &frames[..good], &mut last, &mut summary);
+            let stop = bad.or(stop);
             if summary.frames > 0 || broken.is_none() {
                 broken = stop.map(|error| Break { file: name.clone(), position: summary.end, error });
             }
@@ -432,7 +434,7 @@ impl<'d> Recovery<'d> {
             self.ceiling = self.ceiling.max(summary.ceiling);
             self.manifest.time_ms = self.manifest.time_ms.max(summary.time_ms);
             if summary.frames > 0 {
-                tail.push(TailSegment { id, hint, file, salt, summary });
+                tail.push(TailSegment { id, hints, file, salt, summary });
             } else {
                 if rest.is_some_and(is_zero) {
                     // The room that was allocated for it may be all there is for the next one. Else it is kept longer.
@@ -444,35 +446,24 @@ impl<'d> Recovery<'d> {
         Ok(tail)
     }
 
-    /// Applies the frames of an open segment for as long as each continues the one before. Returns why it stopped, if
-    /// that was not at the end of what was written.
-    fn follow(
+    /// Goes on with the frames of an open segment, which are good.
+    fn take_in(
         &mut self,
-        hint: &mut Hint,
+        segment: u32,
         bytes: &[u8],
         salt: Salt,
+        frames: &[u32],
         last: &mut Last,
         summary: &mut Footer,
-    ) -> Option<FrameError> {
-        loop {
-            let rest = bytes.get(usize::try_from(summary.end).ok()?..).filter(|rest| !rest.is_empty())?;
-            let position = u32::try_from(summary.end).ok()?;
-            match Frame::decode(rest, salt, position, SegmentKind::Log, Verify::Everything) {
-                Ok(frame) if last.is_continued_by(&frame.header) => {
-                    for (position, record) in frame.records(salt, Verify::Heads).flatten() {
-                        hint.push(&record, position);
-                    }
-                    let (durable, position) = (frame.header.durable, summary.end);
-                    absorb(summary, &frame.header, frame.header.frame_bytes());
-                    let last_sequence = summary.highest_sequence;
-                    while self.unproven.pop_front_if(|frame| frame.last_sequence <= durable).is_some() {}
-                    self.unproven.push_back(Unproven { segment: hint.segment, position, last_sequence });
-                    *last = Last { sequence: summary.highest_sequence, chain: summary.chain };
-                }
-                Ok(_) => return Some(FrameError::Chain),
-                Err(_) if is_footer(rest, salt, summary.end) || is_zero(rest) => return None,
-                Err(error) => return Some(error),
-            }
+    ) {
+        for position in frames {
+            let Some(header) = header_at(bytes, salt, *position) else { return };
+            absorb(summary, &header, header.frame_bytes());
+            let (durable, position, last_sequence) =
+                (header.durable, (*position).into(), summary.highest_sequence);
+            while self.unproven.pop_front_if(|frame| frame.last_sequence <= durable).is_some() {}
+            self.unproven.push_back(Unproven { segment, position, last_sequence });
+            *last = Last { sequence: summary.highest_sequence, chain: summary.chain };
         }
     }
 
@@ -511,7 +502,7 @@ impl<'d> Recovery<'d> {
 
     /// Seals what is left of the open segments, so that it is durable and the log can go on in a new one.
     fn seal_tail(&mut self, tail: Vec<TailSegment>) -> Result<()> {
-        for TailSegment { id, hint, file, salt, summary } in tail {
+        for TailSegment { id, hints, file, salt, summary } in tail {
             let end = u32::try_from(summary.end).unwrap_or(u32::MAX);
             let segment = Segment::new(id, SegmentKind::Log, salt, Arc::clone(&file), end, end)?;
             let unproven = self.unproven.iter().find(|frame| frame.segment == id);
@@ -530,7 +521,7 @@ impl<'d> Recovery<'d> {
             });
             self.manifest.sequence = summary.highest_sequence;
             self.manifest.chain = summary.chain;
-            self.hints.push(hint);
+            self.hints.extend(hints);
             self.unhinted.push(id);
             self.add_segment(segment);
         }
@@ -572,6 +563,71 @@ impl<'d> Recovery<'d> {
             report: self.report,
         }
     }
+}
+
+/// Where the frames of an open segment are, by their headers, for as long as each continues the one before. Also why they
+/// end, if that is not where nothing more was written.
+fn chained(bytes: &[u8], salt: Salt, mut last: Last) -> (Vec<u32>, Option<FrameError>) {
+    let mut frames = Vec::new();
+    let mut at = length_u32(HEADER_BYTES);
+    loop {
+        let rest = bytes.get(at as usize..).unwrap_or_default();
+        let broken = match header_at(bytes, salt, at) {
+            Some(header) if header.frame_bytes() > rest.len() => FrameError::CutOff,
+            Some(header) if last.is_continued_by(&header) => {
+                frames.push(at);
+                last = Last { sequence: header.last_sequence(), chain: header.checksum };
+                at = at.saturating_add(length_u32(header.frame_bytes()));
+                continue;
+            }
+            Some(_) => FrameError::Chain,
+            None => FrameError::Header,
+        };
+        let is_end = is_zero(rest) || is_footer(rest, salt, at.into());
+        return (frames, (!is_end).then_some(broken));
+    }
+}
+
+fn header_at(bytes: &[u8], salt: Salt, position: u32) -> Option<frame::Header> {
+    frame::Header::decode(bytes.get(position as usize..)?, salt, position)
+}
+
+/// Verifies what is in the frames of an open segment, on so many threads. Gives hints of those that are good, how many these
+/// are, and what is wrong with the one after them, if there is one.
+fn verify(
+    segment: u32,
+    bytes: &[u8],
+    salt: Salt,
+    frames: &[u32],
+    threads: usize,
+) -> (Vec<Hint>, usize, Option<FrameError>) {
+    let share = |number| frames.len() * number / threads;
+    let verified = on_each(threads, |number| {
+        let (from, to) = (share(number), share(number + 1));
+        let frames = &frames[from..to];
+        let headers = frames.iter().filter_map(|position| header_at(bytes, salt, *position));
+        let records = headers.map(|header| header.records as usize).sum();
+        let mut hint = Hint::with_capacity(segment, records);
+        for (good, position) in (from..).zip(frames) {
+            let rest = bytes.get(*position as usize..).unwrap_or_default();
+            match Frame::decode(rest, salt, *position, SegmentKind::Log, Verify::Everything) {
+                Ok(frame) => {
+                    let records = frame.records(salt, Verify::Heads).flatten();
+                    records.for_each(|(position, record)| hint.push(&record, position));
+                }
+                Err(error) => return (hint, good, Some(error)),
+            }
+        }
+        (hint, to, None)
+    });
+    let mut hints = Vec::new();
+    for (hint, good, bad) in verified {
+        hints.push(hint);
+        if bad.is_some() {
+            return (hints, good, bad);
+        }
+    }
+    (hints, frames.len(), None)
 }
 
 /// Writes what is in a file once more, from `start` to `end`.

@@ -29,3 +29,18 @@ pub(crate) fn parallelism() -> usize {
 pub(crate) fn parallelism() -> usize {
     2
 }
+
+/// Runs `work` for each number below `threads`, on a thread each, the first of which is this one.
+pub(crate) fn on_each<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = (1..threads).map(|number| scope.spawn(move || work(number))).collect();
+        let first = work(0);
+        std::iter::once(first).chain(others.into_iter().map(|other| outcome(other.join()))).collect()
+    })
+}
+
+/// What a thread gave; its panic goes on here.
+pub(crate) fn outcome<T>(joined: thread::Result<T>) -> T {
+    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -14,7 +14,7 @@ use crate::address::Tenant;
 use crate::clock::NEVER;
 use crate::log::hint::{Hint, HintRecord};
 use crate::log::record::Kind;
-use crate::sync::thread;
+use crate::sync::{on_each, outcome, thread};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::str;
@@ -32,20 +32,6 @@ pub(crate) fn load(hints: Vec<Hint>, threads: usize, tagger: Tagger, now_ms: u64
     let listed = join(&mut index, parts);
     complete(&mut index, listed, runs, threads);
     index
-}
-
-/// Runs `work` for each number below `threads`, on a thread each, the first of which is this one.
-pub(super) fn on_each<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    thread::scope(|scope| {
-        let work = &work;
-        let others: Vec<_> = (1..threads).map(|number| scope.spawn(move || work(number))).collect();
-        let first = work(0);
-        std::iter::once(first).chain(others.into_iter().map(|other| outcome(other.join()))).collect()
-    })
-}
-
-fn outcome<T>(joined: thread::Result<T>) -> T {
-    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// What one thread has made of a range of names.
@@ -322,7 +308,7 @@ mod tests {
                 lists[drawn.3].push((position, record));
             }
             let hints: Vec<Hint> = (0..4).zip(&lists).map(|(segment, list)| {
-                let mut hint = Hint::new(segment);
+                let mut hint = Hint::with_capacity(segment, list.len());
                 let mut list: Vec<_> = list.iter().collect();
                 if backwards {
                     list.reverse();

@@ -5,9 +5,9 @@
 //! from any name on. So the merge is divided among threads by names: each reads its range of all runs.
 
 use super::Key;
-use super::load::on_each;
 use crate::address::Tenant;
 use crate::log::hint::{Hint, HintRecord, Name};
+use crate::sync::on_each;
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -44,7 +44,8 @@ fn sorted_share(hint: &Hint, number: usize, shares: usize) -> Hint {
         }
     }
     found.values_mut().for_each(|of_it| of_it.sort_unstable());
-    hint.select(found.into_values().flatten().map(|(_, place)| place))
+    let places: Vec<usize> = found.into_values().flatten().map(|(_, place)| place).collect();
+    hint.select(&places)
 }
 
 /// Names from `from` on, up to but not including `to`, as far as there are such limits.
@@ -148,7 +149,7 @@ mod tests {
                                            threads in 1usize..5) {
             let mut sequence = 0;
             let hints: Vec<Hint> = (1..).zip(&lengths).map(|(segment, (length, is_filed))| {
-                let mut hint = Hint::new(segment);
+                let mut hint = Hint::with_capacity(segment, 0);
                 for _ in 0..*length {
                     sequence += 1;
                     let number = sequence * 7_368_787 % keys;

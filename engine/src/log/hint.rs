@@ -33,6 +33,8 @@ use std::{io, str};
 const MAGIC: [u8; 8] = *b"LARDHNT\n";
 const HEADER_BYTES: usize = 64;
 const RECORD_BYTES: usize = 56;
+/// A hint that turns out to need more grows.
+const NAME_BYTES_USUAL: usize = 40;
 
 /// The name of the hint file of segment `id`.
 pub(crate) fn file_name(id: u32) -> String {
@@ -76,9 +78,10 @@ pub(crate) struct Hint {
 pub(crate) const MARK_RECORDS: usize = 1024;
 
 impl Hint {
-    /// The hint of `segment` with no records yet.
-    pub(crate) fn new(segment: u32) -> Hint {
-        Hint { segment, records: 0, bytes: Vec::new(), start: 0, marks: None }
+    /// The hint of `segment` with no records yet, and room for so many with names of usual length.
+    pub(crate) fn with_capacity(segment: u32, records: usize) -> Hint {
+        let bytes = Vec::with_capacity(records * (RECORD_BYTES + NAME_BYTES_USUAL));
+        Hint { segment, records: 0, bytes, start: 0, marks: None }
     }
 
     /// Adds a record of the log that stands at `position`.
@@ -123,10 +126,10 @@ impl Hint {
     }
 
     /// The records at some places of this hint, which are in the order of their names.
-    pub(crate) fn select(&self, places: impl Iterator<Item = usize>) -> Hint {
-        let mut selected = Hint::new(self.segment);
+    pub(crate) fn select(&self, places: &[usize]) -> Hint {
+        let mut selected = Hint::with_capacity(self.segment, places.len());
         let mut marks = Vec::new();
-        for place in places {
+        for place in places.iter().copied() {
             let Some((_, behind)) = self.record_at(place) else { continue };
             if (selected.records as usize).is_multiple_of(MARK_RECORDS) {
                 marks.push(selected.bytes.len());

@@ -48,7 +48,7 @@ pub(crate) fn scan<E: From<Error>>(
 
 /// Makes the hint of a sealed segment from the segment itself, and verifies all of it but the values.
 pub(crate) fn hint(file: &dyn DiskFile, sealed: &Sealed) -> Result<Hint> {
-    let mut hint = Hint::new(sealed.segment);
+    let mut hint = Hint::with_capacity(sealed.segment, sealed.records as usize);
     scan::<Error>(file, sealed, Verify::Heads, |position, record| {
         hint.push(record, position);
         Ok(())

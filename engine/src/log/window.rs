@@ -7,9 +7,8 @@ use super::frame::{self, Frame, FrameError, Header, Verify};
 use super::manifest::Sealed;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::error::{Error, Result};
-use crate::sync::thread;
+use crate::sync::{outcome, thread};
 use std::io;
-use std::panic::resume_unwind;
 
 /// Bytes that are read at a time, unless a frame is longer.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -108,13 +107,12 @@ pub(crate) fn read_start(file: &dyn DiskFile, name: &str, length: u64, threads: 
     let mut parts = (0..).step_by(part_bytes).zip(bytes.chunks_mut(part_bytes));
     let first = parts.next();
     let read = |(position, part): (u64, &mut [u8])| read_exact_at(file, part, position);
-    let outcome = thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let others: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
         let first = first.map_or(Ok(()), read);
-        let ended = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        ended.fold(first, io::Result::and)
+        others.into_iter().map(|other| outcome(other.join())).fold(first, io::Result::and)
     });
-    outcome.map_err(|error| Error::io(format!("read {name}"), error))?;
+    result.map_err(|error| Error::io(format!("read {name}"), error))?;
     Ok(bytes)
 }
 
