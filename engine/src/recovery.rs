@@ -33,7 +33,7 @@ use crate::log::catalog::seal_file;
 use crate::log::format::{FRAME_BYTES_SOFT, Salt, StoreId, VERSION_BLOCK};
 use crate::log::frame::{self, Frame, FrameError, Verify};
 use crate::log::header::{FOOTER_BYTES, Footer, HEADER_BYTES, HeaderError, SegmentHeader, SegmentKind};
-use crate::log::hint::{self, Hint};
+use crate::log::hint::{self, Hint, records_max};
 use crate::log::manifest::{BACKUP_FILE, MANIFEST_FILE, MANIFEST_NEW_FILE, Manifest, Sealed};
 use crate::log::mark::TimeMark;
 use crate::log::reserve::RESERVE_FILE;
@@ -398,7 +398,8 @@ impl<'d> Recovery<'d> {
         Ok(Whole { segment, hint, has_hint_file })
     }
 
-    /// Follows the chain through the open segments, which are read by several threads. Returns those with frames in them.
+    /// Follows the chain through the open segments, which are read and verified by several threads. Returns those with frames
+    /// in them.
     fn load_open(&mut self, threads: usize) -> Result<Vec<TailSegment>> {
         let mut tail = Vec::new();
         let mut last = Last { sequence: self.manifest.sequence, chain: self.manifest.chain };
@@ -457,7 +458,10 @@ impl<'d> Recovery<'d> {
         summary: &mut Footer,
     ) {
         for position in frames {
-            let Some(header) = header_at(bytes, salt, *position) else { return };
+            let Some(header) = header_at(bytes, salt, *position) else {
+                debug_assert!(false, "it was there when the chain was followed");
+                return;
+            };
             absorb(summary, &header, header.frame_bytes());
             let (durable, position, last_sequence) =
                 (header.durable, (*position).into(), summary.highest_sequence);
@@ -606,7 +610,7 @@ fn verify(
         let (from, to) = (share(number), share(number + 1));
         let frames = &frames[from..to];
         let headers = frames.iter().filter_map(|position| header_at(bytes, salt, *position));
-        let records = headers.map(|header| header.records as usize).sum();
+        let records = headers.map(|header| records_max(header.records, header.payload_bytes.into())).sum();
         let mut hint = Hint::with_capacity(segment, records);
         for (good, position) in (from..).zip(frames) {
             let rest = bytes.get(*position as usize..).unwrap_or_default();
@@ -622,7 +626,9 @@ fn verify(
     });
     let mut hints = Vec::new();
     for (hint, good, bad) in verified {
-        hints.push(hint);
+        if hint.records > 0 {
+            hints.push(hint);
+        }
         if bad.is_some() {
             return (hints, good, bad);
         }

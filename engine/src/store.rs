@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) feeds: AtomicU64,
 }
 
-/// Most threads that an open uses. Each of them walks over all hints, so more of them gain little.
+/// Most threads that an open uses. Each that fills hash tables walks over all entries, so more of them gain little.
 const OPEN_THREADS_MAX: usize = 8;
 
 impl Store {

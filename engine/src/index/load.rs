@@ -285,6 +285,39 @@ mod tests {
         }
     }
 
+    /// A namespace that goes over several ranges, in more nodes than one chunk has.
+    #[test]
+    fn many_entries_are_found_by_name_and_in_order() {
+        let keys: Vec<String> = (0..4 * CHUNK).map(|number| format!("{number:06}")).collect();
+        let mut hints = [Hint::with_capacity(0, 0), Hint::with_capacity(1, 0), Hint::with_capacity(2, 0)];
+        for (sequence, key) in (1..).zip(&keys) {
+            let position = u32::try_from(sequence).unwrap() * 100;
+            hints[position as usize / 100 % 3]
+                .push(&record(&(true, 1, sequence % 7 == 0, 0), key, sequence), position);
+        }
+        for threads in 1..=5 {
+            let filed = hints.iter().map(Hint::filed).collect();
+            let mut index = load(filed, threads, Tagger::new(), 3);
+            assert_eq!(index.entries(), keys.len() as u64);
+            fn at(key: &str) -> Address<'_> {
+                Address::new(Tenant(1), "m", key).unwrap()
+            }
+            for (sequence, key) in (1..).zip(&keys) {
+                let slot = index.get(at(key)).unwrap();
+                assert_eq!((slot.sequence, u64::from(slot.position)), (sequence, sequence * 100));
+            }
+            let namespace = index.namespace(Tenant(1), "m").unwrap();
+            assert!(index.range(namespace, &KeyRange::prefix("")).map(|(key, _)| key.as_str()).eq(&keys));
+            // Numbers that are not in use are those that nobody has.
+            for number in 0..2 * CHUNK {
+                let slot = Slot { sequence: 1 << 40, ..index.get(at(&keys[0])).unwrap() };
+                index.put(at(&format!("new {number}")), slot);
+            }
+            assert_eq!(index.entries(), (keys.len() + 2 * CHUNK) as u64);
+            assert!((1..).zip(&keys).all(|(sequence, key)| index.get(at(key)).unwrap().sequence == sequence));
+        }
+    }
+
     proptest! {
         /// In whatever segments, order, and on how many threads: the outcome is that of entering one after the other.
         #[test]

@@ -7,11 +7,12 @@
 use super::Key;
 use crate::address::Tenant;
 use crate::log::hint::{Hint, HintRecord, Name};
-use crate::sync::on_each;
+use crate::sync::{Mutex, on_each};
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::str;
+use std::sync::PoisonError;
 
 /// A key, and where its record is.
 type Placed = (Key, usize);
@@ -20,10 +21,16 @@ type Placed = (Key, usize);
 pub(super) fn in_order(hints: Vec<Hint>, threads: usize) -> Vec<Hint> {
     let (mut runs, others): (Vec<Hint>, Vec<Hint>) =
         hints.into_iter().partition(|hint| hint.marks().is_some());
-    let sorted = on_each(threads, |number| {
-        others.iter().map(|hint| sorted_share(hint, number, threads)).collect::<Vec<_>>()
-    });
-    runs.extend(sorted.into_iter().flatten());
+    let sorted = if others.len() < threads {
+        // A few, as after a kill: each is divided.
+        on_each(threads, |number| others.iter().map(|hint| sorted_share(hint, number, threads)).collect())
+    } else {
+        let others = Mutex::new(others);
+        let next = || others.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        on_each(threads, |_| std::iter::from_fn(next).map(|hint| sorted_share(&hint, 0, 1)).collect())
+    };
+    let sorted = sorted.into_iter().flat_map(|some: Vec<Hint>| some);
+    runs.extend(sorted.filter(|hint| hint.records > 0));
     runs
 }
 
@@ -55,7 +62,7 @@ pub(super) struct Range<'h> {
     to: Option<Name<'h>>,
 }
 
-/// One of so many ranges with about as many records of the runs in each.
+/// One of so many ranges with about as many records of the runs in each, where these are long.
 pub(super) fn range(runs: &[Hint], number: usize, count: usize) -> Range<'_> {
     let names = |run| places(run).iter().filter_map(move |place| name_at(run, *place));
     let mut samples: Vec<Name<'_>> = runs.iter().flat_map(names).collect();
@@ -154,7 +161,7 @@ mod tests {
                     sequence += 1;
                     let number = sequence * 7_368_787 % keys;
                     let namespace = if number.is_multiple_of(5) { "a" } else { "b" };
-                    hint.push(&record(u32::from(number.is_multiple_of(3)), namespace, &number.to_string(), sequence), 0);
+                    hint.push(&record(u32::from(number.is_multiple_of(3)), namespace, &number.to_string(), sequence), 64);
                 }
                 if *is_filed { hint.filed() } else { hint }
             }).collect();

@@ -23,8 +23,9 @@
 //! ```
 
 use super::format::{FEATURES, FORMAT_VERSION, Fields, VERSION_MAX, array_at};
+use super::header::HEADER_BYTES as SEGMENT_HEADER_BYTES;
 use super::manifest::Sealed;
-use super::record::{Kind, Record};
+use super::record::{self, Kind, Record};
 use super::window::read_start;
 use crate::address::{Address, KEY_BYTES_MAX, NAMESPACE_BYTES_MAX, Tenant};
 use crate::disk::{Disk, write_all_at};
@@ -75,7 +76,7 @@ pub(crate) struct Hint {
 }
 
 /// Records from one mark of a hint to the next.
-pub(crate) const MARK_RECORDS: usize = 1024;
+pub(crate) const MARK_RECORDS: usize = 128;
 
 impl Hint {
     /// The hint of `segment` with no records yet, and room for so many with names of usual length.
@@ -191,32 +192,18 @@ impl Hint {
             before = Some(record.name());
             (rest, records) = (behind, records + 1);
             let end = u64::from(record.position) + u64::from(record.length);
+            let shortest = record::HEADER_BYTES + record.namespace.len() + record.key.len();
             let is_possible = record.sequence.max(record.creation) <= VERSION_MAX
                 && record.sequence <= sealed.highest_sequence
                 && end <= sealed.end
+                && record.position as usize >= SEGMENT_HEADER_BYTES
+                && record.length as usize >= shortest
                 && record.address().is_some();
             if !is_possible {
                 return false;
             }
         }
         rest.is_empty() && records == sealed.records
-    }
-
-    /// The same hint as it comes from a file.
-    #[cfg(test)]
-    pub(crate) fn filed(&self) -> Hint {
-        let sealed = Sealed {
-            segment: self.segment,
-            kind: super::header::SegmentKind::Log,
-            end: u64::from(u32::MAX) * 2,
-            highest_sequence: VERSION_MAX,
-            chain: 0,
-            records: self.records,
-            store: super::format::StoreId([1; 16]),
-        };
-        let disk = crate::disk::sim::SimDisk::new(1);
-        self.write(&disk, &sealed).unwrap();
-        Hint::read(&disk, &sealed).unwrap()
     }
 
     /// Writes the hint file of a sealed segment.
@@ -251,6 +238,12 @@ fn encode_header(sealed: &Sealed, body: &[u8]) -> [u8; HEADER_BYTES] {
     let checksum = crc32fast::hash(&bytes[..60]);
     bytes[60..].copy_from_slice(&checksum.to_le_bytes());
     bytes
+}
+
+/// How many records there can be in so many bytes of a segment, of so many that are said to be there.
+pub(crate) fn records_max(said: u32, bytes: u64) -> usize {
+    let possible = usize::try_from(bytes).unwrap_or(usize::MAX) / record::HEADER_BYTES;
+    possible.min(said as usize)
 }
 
 /// What the records of a hint are ordered by: tenant, namespace and key.
@@ -309,4 +302,97 @@ impl<'a> HintRecord<'a> {
 /// Namespaces and keys are far shorter than 64 KiB.
 fn length_u16(text: &[u8]) -> u16 {
     u16::try_from(text.len()).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::NEVER;
+    use crate::disk::sim::SimDisk;
+    use crate::log::format::StoreId;
+    use crate::log::header::SegmentKind;
+
+    impl Hint {
+        fn sealed(&self) -> Sealed {
+            Sealed {
+                segment: self.segment,
+                kind: SegmentKind::Log,
+                end: u64::from(u32::MAX) * 2,
+                highest_sequence: VERSION_MAX,
+                chain: 0,
+                records: self.records,
+                store: StoreId([1; 16]),
+            }
+        }
+
+        /// The same hint as it comes from a file.
+        pub(crate) fn filed(&self) -> Hint {
+            let disk = SimDisk::new(1);
+            self.write(&disk, &self.sealed()).unwrap();
+            Hint::read(&disk, &self.sealed()).unwrap()
+        }
+
+        /// What is read of a file with these records as they stand.
+        fn filed_as_it_is(&self) -> Option<Hint> {
+            let disk = SimDisk::new(1);
+            let sealed = self.sealed();
+            let bytes = [&encode_header(&sealed, self.body()), self.body()].concat();
+            disk.write_file(&file_name(self.segment), &bytes);
+            Hint::read(&disk, &sealed)
+        }
+    }
+
+    fn record(key: &str) -> HintRecord<'_> {
+        HintRecord {
+            kind: Kind::Put,
+            tenant: Tenant(0),
+            namespace: b"n",
+            key: key.as_bytes(),
+            position: 100,
+            length: 70,
+            sequence: 1,
+            creation: 1,
+            created_at: 0,
+            deadline: NEVER,
+        }
+    }
+
+    fn hint(records: &[HintRecord<'_>]) -> Hint {
+        let mut hint = Hint::with_capacity(1, records.len());
+        for record in records {
+            record.encode(&mut hint.bytes);
+            hint.records += 1;
+        }
+        hint
+    }
+
+    #[test]
+    fn places_are_known_of_what_is_in_order_alone() {
+        let keys: Vec<String> = (0..1000).map(|number| format!("{number:04}")).collect();
+        let ordered = hint(&keys.iter().map(|key| record(key)).collect::<Vec<_>>());
+        let read = ordered.filed_as_it_is().unwrap();
+        let marks = read.marks().unwrap();
+        assert_eq!(marks.len(), 1000_usize.div_ceil(MARK_RECORDS));
+        for (mark, place) in marks.iter().enumerate() {
+            let (found, _) = read.record_at(*place).unwrap();
+            assert_eq!(found.key, keys[mark * MARK_RECORDS].as_bytes());
+        }
+        let backwards = hint(&keys.iter().rev().map(|key| record(key)).collect::<Vec<_>>());
+        let read = backwards.filed_as_it_is().unwrap();
+        assert_eq!((read.marks(), read.records().count()), (None, 1000));
+    }
+
+    #[test]
+    fn what_no_segment_could_hold_is_no_hint() {
+        assert!(hint(&[record("key")]).filed_as_it_is().is_some());
+        for impossible in [
+            HintRecord { length: 0, ..record("key") },
+            HintRecord { length: 67, ..record("key") },
+            HintRecord { position: 63, ..record("key") },
+            HintRecord { sequence: VERSION_MAX + 1, ..record("key") },
+            HintRecord { key: b"\xff", ..record("key") },
+        ] {
+            assert!(hint(&[record("key"), impossible]).filed_as_it_is().is_none());
+        }
+    }
 }

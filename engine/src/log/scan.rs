@@ -2,7 +2,7 @@
 
 use super::frame::Verify;
 use super::header::HEADER_BYTES;
-use super::hint::Hint;
+use super::hint::{Hint, records_max};
 use super::manifest::Sealed;
 use super::record::Record;
 use super::segment::file_name;
@@ -48,7 +48,7 @@ pub(crate) fn scan<E: From<Error>>(
 
 /// Makes the hint of a sealed segment from the segment itself, and verifies all of it but the values.
 pub(crate) fn hint(file: &dyn DiskFile, sealed: &Sealed) -> Result<Hint> {
-    let mut hint = Hint::with_capacity(sealed.segment, sealed.records as usize);
+    let mut hint = Hint::with_capacity(sealed.segment, records_max(sealed.records, sealed.end));
     scan::<Error>(file, sealed, Verify::Heads, |position, record| {
         hint.push(record, position);
         Ok(())
